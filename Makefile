@@ -1,0 +1,68 @@
+# Every command of the house. `make` alone lists them.
+# Needs python3 (3.11 or newer, with pip), git and make; everything else is fetched into .tools/ and .venv/.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help setup demo up test check fix bench docs web lock clean
+
+# The first Python on PATH that is new enough; `make PYTHON=/path/to/python3.12 ...` overrides it.
+PYTHON ?= $(shell for python in python3 python3.15 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; exit; }; \
+	done; echo python3)
+BIN := .venv/bin
+ARGS ?=
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Options of the command behind it go into ARGS, for example: make demo ARGS='--rate 2000'"
+
+setup: ## install everything, for work on Tailrace itself
+	@$(PYTHON) tools/setup.py
+
+demo: ## start the node, producers and the dashboard
+	@$(PYTHON) tools/setup.py --run-only
+	@exec $(BIN)/tailrace demo $(ARGS)
+
+up: ## start a node that waits for logs
+	@$(PYTHON) tools/setup.py --run-only
+	@exec $(BIN)/tailrace up $(ARGS)
+
+test: check ## everything that proves the code: make check, then all tests
+	@echo "== tests"
+	@$(BIN)/pytest $(ARGS)
+
+check: setup ## lock, format, lint, types and import rules
+	@echo "== lock"
+	@$(PYTHON) tools/setup.py --check-lock
+	@echo "== format"
+	@$(BIN)/ruff format --check .
+	@echo "== lint"
+	@$(BIN)/ruff check .
+	@echo "== types"
+	@$(BIN)/mypy
+	@echo "== imports"
+	@$(BIN)/lint-imports --no-logo
+	@echo "== sizes (a report)"
+	@$(BIN)/python tools/sizes.py
+
+fix: setup ## format, and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: ## measure on this machine: cost a line, lines a second, delay, memory (15 minutes)
+	@$(PYTHON) tools/setup.py --run-only
+	@exec $(BIN)/python -m benchmarks.run $(ARGS)
+
+docs: setup ## write the generated pages of docs/ anew
+	@$(BIN)/python tools/cli_reference.py docs/cli.md
+
+web: ## build the dashboard again
+	@$(PYTHON) tools/setup.py --rebuild
+
+lock: ## write uv.lock anew from pyproject.toml
+	@$(PYTHON) tools/setup.py --lock
+
+clean: ## remove what the commands above made; data stays
+	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
