@@ -1,0 +1,1 @@
+"""Settings: frozen values with units in their names, read once at the start of each process."""

@@ -1,0 +1,144 @@
+"""Read `tailrace.toml` into Settings, and say exactly what is wrong where it cannot be used.
+
+Called once by the command line; the processes that it starts get the finished values (`handed_on.py`), so that a file edited
+under a running node changes nothing by halves. Relative folders in the file count from the file's own folder.
+
+    data_dir = "tailrace-data"        [stream] [ingest] [speed] [batch] [query]   numbers of settings.py, by their names
+    views_dir = "views"               [[fields]]   name, type, source, scale, unit, zone: a new field, or a default one changed
+    listen = "127.0.0.1:8080"
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+from typing import Any
+
+from tailrace.config.fields import read_fields
+from tailrace.config.listen import parse_listen
+from tailrace.config.problem import SettingsFile
+from tailrace.config.ranges import RANGES, TEXTS
+from tailrace.config.settings import Settings
+from tailrace.errors import Invalid
+
+FILE_NAME = "tailrace.toml"
+DATA_DIR = "tailrace-data"
+VIEWS_DIR = "views"
+_TOP = ("data_dir", "views_dir", "listen", "fields")
+SECTIONS = ("stream", "ingest", "speed", "batch", "query")
+
+
+def load_settings(
+    path: Path | None = None,
+    *,
+    data_dir: Path | None = None,
+    views_dir: Path | None = None,
+    listen: str | None = None,
+    folder: Path | None = None,
+) -> Settings:
+    """Settings from `path`, or from `tailrace.toml` in `folder` (default: the current one) if there is one; arguments win.
+
+    Raises Invalid with file, key and what is allowed, or if a `path` that was asked for cannot be read.
+    """
+    here = (folder or Path.cwd()).absolute()
+    if path is None and (here / FILE_NAME).exists():
+        path = here / FILE_NAME
+    document = {} if path is None else _read(path)
+    file = SettingsFile(FILE_NAME if path is None else str(path))
+    for key in document:
+        if key not in _TOP and key not in SECTIONS:
+            raise file.unknown(key, (*_TOP, *SECTIONS))
+    settings = Settings(
+        data_dir=_folder(file, document, "data_dir", DATA_DIR, path, here),
+        views_dir=_folder(file, document, "views_dir", VIEWS_DIR, path, here),
+        fields=read_fields(file, document.get("fields", [])),
+    )
+    for section in SECTIONS:
+        values = _section(file, section, getattr(settings, section), document.get(section, {}))
+        settings = replace(settings, **{section: values})
+    host, port = _listen(file, document.get("listen"), listen) or (settings.listen_host, settings.listen_port)
+    settings = replace(settings, listen_host=host, listen_port=port)
+    if data_dir is not None:
+        settings = replace(settings, data_dir=(here / data_dir).resolve())
+    if views_dir is not None:
+        settings = replace(settings, views_dir=(here / views_dir).resolve())
+    _check_together(file, settings)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise Invalid(f"there is no file `{path}`", hint="check --config, or leave it out for the defaults") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"`{path}` cannot be read: {error}", hint="it must be a UTF-8 text file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid(
+            f"`{path}` is not TOML: {error}", hint='values look like: shards = 4 or listen = "127.0.0.1:8080"'
+        ) from error
+
+
+def _folder(
+    file: SettingsFile, document: Mapping[str, Any], key: str, default: str, path: Path | None, here: Path
+) -> Path:
+    value = document.get(key, default)
+    if not isinstance(value, str) or not value:
+        raise file.wrong(key, value, "a folder, as text")
+    base = path.absolute().parent if path is not None and key in document else here
+    return (base / Path(value).expanduser()).resolve()
+
+
+def _section(file: SettingsFile, section: str, defaults: Any, given: Any) -> Any:
+    """`defaults` (a settings value) with what the file's table gives for it."""
+    if not isinstance(given, dict):
+        raise file.wrong(section, given, f"a table: [{section}]")
+    known = {f.name: f.default for f in fields(defaults) if f.default is not MISSING}
+    for key, value in given.items():
+        name = f"{section}.{key}"
+        if key not in known:
+            raise file.unknown(key, tuple(known), section)
+        if isinstance(known[key], str):
+            _check_text(file, name, value)
+        else:
+            _check_number(file, name, value)
+    return replace(defaults, **given)
+
+
+def _check_number(file: SettingsFile, name: str, value: Any) -> None:
+    low, high = RANGES[name]
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise file.wrong(name, value, f"a whole number from {low} to {high}")
+
+
+def _check_text(file: SettingsFile, name: str, value: Any) -> None:
+    pattern, allowed = TEXTS[name]
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise file.wrong(name, value, allowed)
+
+
+def _listen(file: SettingsFile, value: Any, argument: str | None) -> tuple[str, int] | None:
+    if argument is not None:
+        return parse_listen(argument)
+    if value is None:
+        return None
+    try:
+        return parse_listen(str(value))
+    except Invalid as error:
+        raise file.wrong("listen", value, error.hint) from error
+
+
+def _check_together(file: SettingsFile, settings: Settings) -> None:
+    """Rules about two settings."""
+    if settings.ingest.line_bytes_max > settings.ingest.body_bytes_max:
+        raise file.wrong("ingest.line_bytes_max", settings.ingest.line_bytes_max, "at most ingest.body_bytes_max")
+    if settings.ingest.body_bytes_max > settings.stream.queue_bytes_max:
+        raise file.wrong("ingest.body_bytes_max", settings.ingest.body_bytes_max, "at most stream.queue_bytes_max")
+    if settings.fields.get(settings.ingest.key_field) is None:
+        close = difflib.get_close_matches(settings.ingest.key_field, settings.fields.names, 1)
+        listed = ", ".join(settings.fields.names)
+        meant = f"did you mean `{close[0]}`? " if close else ""
+        raise file.wrong("ingest.key_field", settings.ingest.key_field, f"{meant}one of the fields: {listed}")

@@ -1,0 +1,92 @@
+"""What can be set, with defaults that suit a laptop. `load.py` reads `tailrace.toml` into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tailrace.model.fields import DEFAULT_FIELDS, Fields
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """`queue_bytes_max`: undurable bytes a process may hold before it answers 429."""
+
+    name: str = "logs"
+    shards: int = 2
+    seal_interval_ms: int = 5_000
+    file_interval_s: int = 3_600
+    dedupe_horizon_s: int = 86_400
+    queue_bytes_max: int = 256 << 20
+    commit_bytes_max: int = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """Limits on one request and one line. `body_bytes_max` is after decompression."""
+
+    processes: int = 0
+    """0: two, or one on a machine with one core."""
+    body_bytes_max: int = 32 << 20
+    line_bytes_max: int = 1 << 20
+    depth_max: int = 32
+    in_flight_max: int = 16
+    key_field: str = "endpoint"
+    future_max_s: int = 0
+    """0: no limit; records from the future are kept in their own window."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedSettings:
+    poll_ms: int = 40
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSettings:
+    interval_ms: int = 10_000
+    nice: int = 10
+    compact_segments_min: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySettings:
+    timeout_s: int = 30
+    memory_bytes_max: int = 512 << 20
+    rows_max: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it. Folders are absolute."""
+
+    data_dir: Path
+    views_dir: Path
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 8080
+    fields: Fields = DEFAULT_FIELDS
+    stream: StreamSettings = field(default_factory=StreamSettings)
+    ingest: IngestSettings = field(default_factory=IngestSettings)
+    speed: SpeedSettings = field(default_factory=SpeedSettings)
+    batch: BatchSettings = field(default_factory=BatchSettings)
+    query: QuerySettings = field(default_factory=QuerySettings)
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets and pid files."""
+        return self.data_dir / "run"
+
+    @property
+    def stream_dir(self) -> Path:
+        return self.data_dir / "stream" / self.stream.name
+
+    @property
+    def states_dir(self) -> Path:
+        return self.data_dir / "states"
+
+    @property
+    def lake_dir(self) -> Path:
+        return self.data_dir / "lake"
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.data_dir / "manifest.db"

@@ -1,0 +1,1 @@
+"""Values that every layer shares: fields, shards, positions, blocks, windows. No I/O, no clock."""

@@ -1,0 +1,10 @@
+"""Identifiers that must not repeat: the only use of chance."""
+
+from __future__ import annotations
+
+import secrets
+
+
+def unique_id() -> str:
+    """16 hex digits, unpredictable."""
+    return secrets.token_hex(8)
