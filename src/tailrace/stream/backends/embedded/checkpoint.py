@@ -1,0 +1,83 @@
+"""Moving committed pages from the WALs into the files, beside the appends instead of inside them.
+
+One thread a process. Writers tell it what they commit; past `CHECKPOINT_BYTES` it copies, without holding anybody up. A writer
+begins the WAL anew when it finds all of it copied, which under steady load it hardly ever is; so past `WAL_BYTES_MAX` the
+little that has come in during the copy is copied under the shard's append lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from tailrace.errors import TailraceError
+from tailrace.stream.backends.embedded.locks import exclusive
+from tailrace.stream.backends.embedded.schema import PAGE_BYTES, connect_writer
+
+LOG = logging.getLogger(__name__)
+
+CHECKPOINT_BYTES = 8 << 20
+WAL_BYTES_MAX = 16 << 20
+
+
+class Checkpointer:
+    """`committed` is thread-safe and returns at once; `close` ends the thread."""
+
+    def __init__(self, locate: Callable[[str], tuple[Path, Path]]) -> None:
+        """`locate(shard_id)`: the path of the open file, and that of the shard's append lock."""
+        self._locate = locate
+        self._wake = threading.Condition()
+        self._written: dict[str, int] = {}
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
+        self._thread.start()
+
+    def committed(self, shard_id: str, size: int) -> None:
+        with self._wake:
+            written = self._written[shard_id] = self._written.get(shard_id, 0) + size
+            if written >= CHECKPOINT_BYTES:
+                self._wake.notify()
+
+    def close(self) -> None:
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (shard_id := self._next()) is not None:
+            try:
+                checkpoint(*self._locate(shard_id))
+            except (sqlite3.Error, OSError, TailraceError) as error:
+                # Nothing is lost: the WAL keeps it all, and the next commits ask again.
+                LOG.warning("checkpoint of shard %s failed: %s", shard_id, error)
+
+    def _next(self) -> str | None:
+        """A shard that has written enough; waits for one. None once closed."""
+        with self._wake:
+            while not self._closing:
+                for shard_id, written in self._written.items():
+                    if written >= CHECKPOINT_BYTES:
+                        self._written[shard_id] = 0
+                        return shard_id
+                self._wake.wait()
+            return None
+
+
+def checkpoint(path: Path, lock_path: Path) -> None:
+    """Copy what the WAL of `path` holds into it; once the WAL is long, to its very end, so that writers begin it anew."""
+    with closing(connect_writer(path)) as connection:
+        if _copy(connection) * PAGE_BYTES <= WAL_BYTES_MAX:
+            return
+        with exclusive(lock_path):
+            _copy(connection)
+
+
+def _copy(connection: sqlite3.Connection) -> int:
+    """Copy without waiting for anybody. Returns the pages in the WAL; -1 if another process is copying."""
+    _, wal_pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return int(wal_pages)

@@ -1,0 +1,203 @@
+"""One group commit: give offsets to what is queued, leave duplicates out, write it, all in one transaction on the open file.
+
+Called by a shard's writer thread, which holds the shard's append lock. What costs CPU (encoding) has been done before; only a
+block that turns out to have duplicate lines is encoded again here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tailrace.model.fields import RAW_SCHEMA
+from tailrace.stream.backends.embedded.dedupe import ClosedStamps, decode_lines, find_open, remember
+from tailrace.stream.backends.embedded.file import FileState, select_state
+from tailrace.stream.backends.embedded.schema import row_checksum
+from tailrace.stream.base import Appended, LedgerCounts, ProducerStamp, ShardBatch
+from tailrace.stream.codec import concat, dead_count, encode, plain
+
+
+@dataclass(slots=True)
+class Pending:
+    """A queued batch: `lines` are numpy uint32; `size` is what the queue counts for it."""
+
+    batch: ShardBatch
+    lines: Any
+    dead: int
+    size: int
+    future: Future[Appended]
+    encoded: tuple[memoryview, memoryview] | None = None
+
+    @property
+    def count(self) -> int:
+        return int(self.batch.columns.num_rows)
+
+
+@dataclass(slots=True)
+class Draft:
+    """Batches that will share one block, in order, with the block's bytes once encoded."""
+
+    pendings: list[Pending]
+    halves: tuple[memoryview, memoryview] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What became of each pending, in order, and the bytes that were written."""
+
+    results: list[tuple[Pending, Appended]]
+    bytes: int
+
+
+class FileClosed(Exception):
+    """The open file has been closed by another process: take the next and begin again. Never leaves the writer."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """The transaction so far."""
+
+    next_offset: int
+    epoch: int
+    counts: LedgerCounts
+    known: dict[ProducerStamp, Any]
+    here: dict[ProducerStamp, Any]
+    touched: set[ProducerStamp] = field(default_factory=set)
+    results: list[tuple[Pending, Appended]] = field(default_factory=list)
+    bytes: int = 0
+
+
+def commit(
+    connection: sqlite3.Connection,
+    drafts: Sequence[Draft],
+    closed: ClosedStamps,
+    now_us: int,
+    schema: pa.Schema,
+) -> Committed:
+    """Append `drafts`; on return they are on disk. Raises FileClosed, or sqlite3.Error with nothing appended.
+
+    `closed`: where to look for duplicates beside the open file. `schema`: the columns of batches that share a block.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        state = select_state(connection)
+        if state.closed:
+            raise FileClosed
+        progress = _begin(connection, state, drafts, closed)
+        for draft in drafts:
+            _append(connection, progress, draft, now_us, schema)
+        remember(connection, {s: progress.here[s] for s in progress.touched})
+        connection.execute(
+            "UPDATE state SET next_offset = ?, stored = ?, dead_lettered = ?, deduplicated = ?, "
+            "open_arrived_max_us = max(open_arrived_max_us, ?)",
+            (
+                progress.next_offset,
+                progress.counts.stored,
+                progress.counts.dead_lettered,
+                progress.counts.deduplicated,
+                now_us if progress.next_offset > state.next_offset else 0,
+            ),
+        )
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return Committed(progress.results, progress.bytes)
+
+
+def _begin(
+    connection: sqlite3.Connection,
+    state: FileState,
+    drafts: Sequence[Draft],
+    closed: ClosedStamps,
+) -> _Progress:
+    stamps = list({p.batch.producer: None for d in drafts for p in d.pendings if p.batch.producer is not None})
+    here = {s: decode_lines(blob) for s, blob in find_open(connection, stamps)}
+    known = dict(here)
+    if stamps:
+        for stamp, blob in closed.find(stamps):
+            known[stamp] = _union(known.get(stamp), decode_lines(blob))
+    return _Progress(state.next_offset, state.open_epoch, state.counts, known, here)
+
+
+def _append(connection: sqlite3.Connection, progress: _Progress, draft: Draft, now_us: int, schema: pa.Schema) -> None:
+    """Write one block, without the lines that are duplicates, and note each batch's result."""
+    first = progress.next_offset
+    fresh = [_admit(progress, pending) for pending in draft.pendings]
+    count = progress.next_offset - first
+    if not count:
+        return
+    halves = draft.halves
+    if halves is None or any(mask is not None for mask in fresh):
+        halves = encode_halves([_kept(p, m) for p, m in zip(draft.pendings, fresh, strict=True)], schema)
+    size = sum(p.size for p in draft.pendings)
+    connection.execute(
+        "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (first, count, progress.epoch, now_us, size, row_checksum(first, count, progress.epoch, now_us, size), *halves),
+    )
+    progress.bytes += len(halves[0]) + len(halves[1])
+
+
+def _admit(progress: _Progress, pending: Pending) -> Any:
+    """Give offsets to the lines of `pending` that are new. Returns None if all are, else the mask (numpy bool) of those."""
+    batch, first = pending.batch, progress.next_offset
+    mask, lines, dead = None, pending.lines, pending.dead
+    duplicates: frozenset[int] = frozenset()
+    stamp = batch.producer
+    if stamp is not None and len(lines):
+        if stamp in progress.known:
+            repeated = np.isin(lines, progress.known[stamp])
+            if repeated.any():
+                mask = ~repeated
+                duplicates = frozenset(lines[repeated].tolist())
+                lines = lines[mask]
+                dead = dead_count(batch.columns.filter(pa.array(mask)))
+        if len(lines):
+            progress.known[stamp] = _union(progress.known.get(stamp), lines)
+            progress.here[stamp] = _union(progress.here.get(stamp), lines)
+            progress.touched.add(stamp)
+    progress.next_offset += len(lines)
+    counts = LedgerCounts(len(lines) - dead, dead, pending.count - len(lines))
+    progress.counts += counts
+    progress.results.append(
+        (
+            pending,
+            Appended(
+                batch.shard_id,
+                progress.epoch,
+                first,
+                progress.next_offset - 1,
+                counts.stored,
+                counts.dead_lettered,
+                counts.deduplicated,
+                duplicates,
+            ),
+        )
+    )
+    return mask
+
+
+def encode_halves(parts: Sequence[tuple[pa.Table, pa.Table]], schema: pa.Schema) -> tuple[memoryview, memoryview]:
+    """The two blobs of a block made of `parts` (columns, raw), in order."""
+    if len(parts) == 1:
+        columns, raw = parts[0]
+        return encode(columns), encode(raw)
+    return encode(concat([c for c, _ in parts], schema)), encode(
+        pa.concat_tables([plain(r, RAW_SCHEMA) for _, r in parts])
+    )
+
+
+def _kept(pending: Pending, mask: Any) -> tuple[pa.Table, pa.Table]:
+    columns, raw = pending.batch.columns, pending.batch.raw
+    return (columns, raw) if mask is None else (columns.filter(pa.array(mask)), raw.filter(pa.array(mask)))
+
+
+def _union(known: Any, lines: Any) -> Any:
+    return lines if known is None else np.union1d(known, lines)

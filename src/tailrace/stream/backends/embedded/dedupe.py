@@ -1,0 +1,132 @@
+"""What deduplication remembers: for a producer's stamp, the lines of that post which a shard holds.
+
+Called inside the append's transaction. A row is written into the open file; a look-up asks the open file and the closed files
+of the horizon. Closed files never change, so a summary of each (which stamps it can hold) is read once and spares most look-ups.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tailrace.stream.backends.embedded.file import ShardFile
+from tailrace.stream.base import ProducerStamp
+
+_RANGE = 0
+_BITMAP = 1
+_SUMMARY_PRODUCERS_MAX = 20_000
+_KEYS_PER_QUERY = 200
+
+_Run = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
+
+
+def encode_lines(lines: Any) -> bytes:
+    """Line numbers (numpy uint32, ascending, distinct, not empty) as a range, or as a bitmap from the first on.
+
+    Layout: kind byte, first line (uint32 little endian); then the last line (uint32), or the bits.
+    """
+    first, last = int(lines[0]), int(lines[-1])
+    if last - first + 1 == len(lines):
+        return bytes((_RANGE,)) + first.to_bytes(4, "little") + last.to_bytes(4, "little")
+    bits = np.zeros(last - first + 1, dtype=bool)
+    bits[lines - first] = True
+    return bytes((_BITMAP,)) + first.to_bytes(4, "little") + np.packbits(bits).tobytes()
+
+
+def decode_lines(blob: bytes) -> Any:
+    """The inverse of `encode_lines`: numpy uint32, ascending."""
+    first = int.from_bytes(blob[1:5], "little")
+    if blob[0] == _RANGE:
+        return np.arange(first, int.from_bytes(blob[5:9], "little") + 1, dtype=np.uint32)
+    bits = np.unpackbits(np.frombuffer(blob, dtype=np.uint8, offset=5))
+    return (np.flatnonzero(bits) + first).astype(np.uint32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """Least and greatest (epoch, n) a producer has in a closed file; None: too many producers, always ask."""
+
+    ranges: dict[str, tuple[tuple[int, int], tuple[int, int]]] | None
+
+    def may_hold(self, stamp: ProducerStamp) -> bool:
+        if self.ranges is None:
+            return True
+        low, high = self.ranges.get(stamp.id, ((1, 0), (0, 0)))
+        return low <= (stamp.epoch, stamp.n) <= high
+
+
+@dataclass(slots=True)
+class ClosedStamps:
+    """Look-up in the closed files of the horizon, with their summaries. Used by one writer thread."""
+
+    _files: tuple[ShardFile, ...] = ()
+    _summaries: dict[int, _Summary] = field(default_factory=dict)
+
+    def look_in(self, files: tuple[ShardFile, ...]) -> None:
+        """From now on ask these; what is known of others is forgotten."""
+        self._files = files
+        kept = {f.about.generation for f in files}
+        self._summaries = {g: s for g, s in self._summaries.items() if g in kept}
+
+    def find(self, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, bytes]]:
+        """Each remembered (stamp, encoded lines) of `stamps`. A file that has been trimmed meanwhile remembers nothing."""
+        found = []
+        for file in self._files:
+            try:
+                summary = self._summary(file)
+                found += _select(file.select, [s for s in stamps if summary.may_hold(s)])
+            except FileNotFoundError:
+                continue
+        return found
+
+    def _summary(self, file: ShardFile) -> _Summary:
+        generation = file.about.generation
+        if generation not in self._summaries:
+            self._summaries[generation] = _read_summary(file)
+        return self._summaries[generation]
+
+
+def find_open(connection: sqlite3.Connection, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, bytes]]:
+    """Each remembered (stamp, encoded lines) of `stamps` in the open file, as this transaction sees it."""
+    return _select(lambda query, values: connection.execute(query, values).fetchall(), stamps)
+
+
+def remember(connection: sqlite3.Connection, lines: dict[ProducerStamp, Any]) -> None:
+    """Write the lines (numpy uint32, ascending) that the open file now holds of each stamp."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO dedupe VALUES (?, ?, ?, ?)",
+        [(s.id, s.epoch, s.n, encode_lines(numbers)) for s, numbers in lines.items()],
+    )
+
+
+def _select(run: _Run, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, bytes]]:
+    found = []
+    for start in range(0, len(stamps), _KEYS_PER_QUERY):
+        part = stamps[start : start + _KEYS_PER_QUERY]
+        keys = ", ".join(["(?, ?, ?)"] * len(part))
+        values = tuple(v for s in part for v in (s.id, s.epoch, s.n))
+        rows = run(
+            f"WITH asked (p, e, n) AS (VALUES {keys}) SELECT p, e, asked.n, lines FROM asked "
+            "JOIN dedupe ON producer = p AND producer_epoch = e AND dedupe.n = asked.n",
+            values,
+        )
+        found += [(ProducerStamp(*row[:3]), bytes(row[3])) for row in rows]
+    return found
+
+
+def _read_summary(file: ShardFile) -> _Summary:
+    rows = file.select(
+        "SELECT producer, producer_epoch, min(n), max(n) FROM dedupe GROUP BY producer, producer_epoch LIMIT ?",
+        (_SUMMARY_PRODUCERS_MAX + 1,),
+    )
+    if len(rows) > _SUMMARY_PRODUCERS_MAX:
+        return _Summary(None)
+    ranges: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {}
+    for producer, epoch, low, high in rows:
+        known_low, known_high = ranges.get(producer, ((epoch, low), (epoch, high)))
+        ranges[producer] = (min(known_low, (epoch, low)), max(known_high, (epoch, high)))
+    return _Summary(ranges)

@@ -1,0 +1,221 @@
+"""Reading one file (one generation) of a shard.
+
+Called by `files.py`, which strings files together. Connections to an open file are kept and pooled, one a reading thread at a
+time; no read transaction outlives a call, so that writers and checkpoints are never held up.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from tailrace.errors import Corrupt
+from tailrace.stream.backends.embedded.errors import translate
+from tailrace.stream.backends.embedded.schema import SCHEMA_VERSION, connect_reader
+from tailrace.stream.base import EpochSeal, LedgerCounts
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What never changes in a file."""
+
+    generation: int
+    first_offset: int
+    first_epoch: int
+    created_at_us: int
+    fields: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What each append and seal changes: `counts` are those of the open epoch, which began at `open_first_offset`."""
+
+    next_offset: int
+    open_epoch: int
+    open_first_offset: int
+    counts: LedgerCounts
+    open_arrived_max_us: int
+    closed: bool
+    closed_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    """A row of `blocks`; `size`: of both halves decoded, in bytes. `columns` and `raw` are None unless asked for."""
+
+    first_offset: int
+    count: int
+    epoch: int
+    arrived_at_us: int
+    size: int
+    checksum: int
+    columns: bytes | None
+    raw: bytes | None
+
+
+def select_state(connection: sqlite3.Connection) -> FileState:
+    row = connection.execute(
+        "SELECT next_offset, open_epoch, open_first_offset, stored, dead_lettered, deduplicated, open_arrived_max_us, "
+        "closed, closed_at_us FROM state"
+    ).fetchone()
+    return FileState(row[0], row[1], row[2], LedgerCounts(row[3], row[4], row[5]), row[6], bool(row[7]), row[8])
+
+
+class ShardFile:
+    """One generation, seen by readers. Thread-safe."""
+
+    def __init__(self, path: Path, shard_id: str) -> None:
+        """Raises FileNotFoundError if the file is gone, Corrupt if it is no file of this shard."""
+        self.path = path
+        self.shard_id = shard_id
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = Lock()
+        self._released = False
+        self._final: FileState | None = None
+        self._final_bytes = 0
+        self.about = self._read_about()
+
+    def _read_about(self) -> About:
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT schema_version, shard_id, generation, first_offset, first_epoch, created_at_us, fields FROM about"
+            ).fetchone()
+        if row is None or row[1] != self.shard_id:
+            raise Corrupt(str(self.path), f"it is not a file of shard `{self.shard_id}`")
+        if row[0] != SCHEMA_VERSION:
+            raise Corrupt(
+                str(self.path), f"schema version `{row[0]}` is not known", hint="it may come from a newer Tailrace"
+            )
+        return About(*row[2:])
+
+    def state(self) -> FileState:
+        """As committed now; a closed file is asked once."""
+        if self._final is not None:
+            return self._final
+        with self._connection() as connection:
+            state = select_state(connection)
+        if state.closed:
+            self._final = state
+            self._close_idle()
+        return state
+
+    def blocks(
+        self, start_offset: int, max_blocks: int, max_bytes: int, *, columns: bool, raw: bool
+    ) -> list[StoredBlock]:
+        """Blocks from the one that holds `start_offset`, up to either limit (`max_bytes` counts decoded bytes), at least one."""
+        found: list[StoredBlock] = []
+        size = 0
+        halves = f"{'columns' if columns else 'NULL'}, {'raw' if raw else 'NULL'}"
+        query = (
+            f"SELECT first_offset, count, epoch, arrived_at_us, bytes, checksum, {halves} FROM blocks WHERE first_offset >= "
+            "coalesce((SELECT max(first_offset) FROM blocks WHERE first_offset <= ?1), ?1) ORDER BY first_offset LIMIT ?2"
+        )
+        with self._connection() as connection:
+            cursor = connection.execute(query, (start_offset, max_blocks))
+            try:
+                for row in cursor:
+                    size += row[4]
+                    if found and size > max_bytes:
+                        break
+                    found.append(StoredBlock(*row))
+            finally:
+                cursor.close()
+        return found
+
+    def seals(self, after_epoch: int) -> list[EpochSeal]:
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT epoch, first_offset, last_offset, sealed_at_us, stored, dead_lettered, deduplicated FROM epochs "
+                "WHERE epoch > ? ORDER BY epoch",
+                (after_epoch,),
+            ).fetchall()
+        return [EpochSeal(self.shard_id, r[0], r[1], r[2], r[3], LedgerCounts(*r[4:])) for r in rows]
+
+    def first_arrival(self, since_us: int) -> int | None:
+        """First offset of the first block that arrived at or after `since_us`, if there is one.
+
+        Arrival times are labels and may step back, so epochs are asked in order for their latest label.
+        """
+        with self._connection() as connection:
+            connection.execute("BEGIN")
+            try:
+                return _first_arrival(connection, since_us)
+            finally:
+                connection.execute("COMMIT")
+
+    def size_bytes(self) -> int:
+        """On disk, WAL included; asked once of a closed file whose WAL is empty."""
+        if self._final_bytes:
+            return self._final_bytes
+        sizes = []
+        for name in (self.path, Path(f"{self.path}-wal")):
+            try:
+                sizes.append(name.stat().st_size)
+            except FileNotFoundError:
+                sizes.append(0)
+        if self._final is not None and sizes[1] == 0:
+            self._final_bytes = sizes[0]
+        return sum(sizes)
+
+    def select(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with self._connection() as connection:
+            return connection.execute(query, values).fetchall()
+
+    def release(self) -> None:
+        """Close what is idle now, and what is in use once it is handed back."""
+        self._released = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                os.stat(self.path)
+                connection = connect_reader(self.path)
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            self._hand_back(connection)
+        except sqlite3.Error as error:
+            raise translate(error, self.path) from error
+
+    def _hand_back(self, connection: sqlite3.Connection) -> None:
+        """Keep the connection for the next call; not that of a closed file: there are many, and they are seldom read."""
+        with self._lock:
+            if not self._released and self._final is None:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+
+def _first_arrival(connection: sqlite3.Connection, since_us: int) -> int | None:
+    row = connection.execute(
+        "SELECT first_offset, last_offset FROM epochs WHERE arrived_max_us >= ? ORDER BY epoch LIMIT 1", (since_us,)
+    ).fetchone()
+    if row is None:
+        state = select_state(connection)
+        if state.open_arrived_max_us < since_us:
+            return None
+        row = (state.open_first_offset, state.next_offset)
+    found = connection.execute(
+        "SELECT first_offset FROM blocks WHERE first_offset BETWEEN ? AND ? AND arrived_at_us >= ? ORDER BY first_offset LIMIT 1",
+        (*row, since_us),
+    ).fetchone()
+    return None if found is None else int(found[0])

@@ -1,0 +1,155 @@
+"""The open file of a shard: finding it, closing it, and beginning the next.
+
+Called by the writer and the sealer, both under the shard's append lock. Closing a file is one transaction in it; making the
+next is one rename in the folder; whoever comes next after a crash between the two makes it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tailrace.config.settings import StreamSettings
+from tailrace.model.fields import Fields
+from tailrace.runtime.clock import Clock
+from tailrace.runtime.files import sync_folder
+from tailrace.stream.backends.embedded.file import FileState, ShardFile, select_state
+from tailrace.stream.backends.embedded.files import ShardFiles
+from tailrace.stream.backends.embedded.layout import create_generation
+from tailrace.stream.backends.embedded.locks import exclusive
+from tailrace.stream.backends.embedded.schema import connect_writer
+from tailrace.stream.base import EpochSeal
+
+LOCK_FILE = "append.lock"
+
+
+class OpenFile:
+    """A shard's open file, for one process. Methods ending in `_locked` need the append lock."""
+
+    def __init__(self, files: ShardFiles, fields: Fields, settings: StreamSettings, clock: Clock) -> None:
+        self._files = files
+        self._fields = fields
+        self._settings = settings
+        self._clock = clock
+        self._synced_generation = -1
+        self._first_seen: tuple[int, float] = (-1, 0.0)
+
+    @property
+    def shard_id(self) -> str:
+        return self._files.shard_id
+
+    @property
+    def lock_path(self) -> Path:
+        return self._files.folder / LOCK_FILE
+
+    def current_locked(self) -> ShardFile:
+        """The open file; made now if the process that closed the last one died before it made the next."""
+        file = self._files.newest()
+        state = file.state()
+        if state.closed:
+            self._create_next(file, state)
+            file = self._files.newest()
+        if file.about.generation != self._synced_generation:
+            # Its maker may have died between naming it and making the name durable.
+            sync_folder(self._files.folder)
+            self._synced_generation = file.about.generation
+        return file
+
+    def _create_next(self, file: ShardFile, state: FileState) -> None:
+        create_generation(
+            self._files.folder,
+            self.shard_id,
+            file.about.generation + 1,
+            first_offset=state.next_offset,
+            first_epoch=state.open_epoch,
+            deduplicated=state.counts.deduplicated,
+            created_at_us=self._clock.now_us(),
+            fields=self._fields,
+        )
+        self._files.refresh()
+
+    def horizon(self, now_us: int) -> tuple[ShardFile, ...]:
+        """Closed files in which deduplication looks: by their age, and by their number, as the clock may have stepped."""
+        closed = self._files.all()[:-1]
+        least = -(-self._settings.dedupe_horizon_s // max(self._settings.file_interval_s, 1)) + 1
+        since_us = now_us - self._settings.dedupe_horizon_s * 1_000_000
+        recent = len(closed) - least
+        return tuple(f for i, f in enumerate(closed) if i >= recent or f.state().closed_at_us >= since_us)
+
+    def seal(self) -> EpochSeal | None:
+        """Close the open epoch if it holds lines, and the file if its time has come."""
+        state = self._files.state()
+        if (
+            not state.closed
+            and state.next_offset == state.open_first_offset
+            and not self._turn_due(self._files.newest(), state)
+        ):
+            return None
+        with exclusive(self.lock_path):
+            file = self.current_locked()
+            with closing(connect_writer(file.path)) as connection:
+                turn = self._turn_due(file, file.state())
+                sealed = seal_transaction(connection, self.shard_id, self._clock.now_us(), close_file=turn)
+            if turn:
+                self.current_locked()
+        if turn:
+            with closing(connect_writer(file.path)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return sealed
+
+    def _turn_due(self, file: ShardFile, state: FileState) -> bool:
+        """Whether the open file has lines and has been open for long enough, by the wall or by this process's own clock.
+
+        Either may be wrong alone: the wall clock may step back, and this process may have begun a moment ago.
+        """
+        now_s = self._clock.monotonic_s()
+        if self._first_seen[0] != file.about.generation:
+            self._first_seen = (file.about.generation, now_s)
+        if state.next_offset == file.about.first_offset:
+            return False
+        interval_s = self._settings.file_interval_s
+        return (
+            now_s - self._first_seen[1] >= interval_s
+            or self._clock.now_us() - file.about.created_at_us >= interval_s * 1_000_000
+        )
+
+
+def seal_transaction(
+    connection: sqlite3.Connection, shard_id: str, now_us: int, *, close_file: bool
+) -> EpochSeal | None:
+    """In one transaction: write the open epoch's row and raise the counter (if it holds lines), and close the file if asked."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        state = select_state(connection)
+        sealed = None
+        if state.next_offset > state.open_first_offset:
+            counts = state.counts
+            sealed = EpochSeal(
+                shard_id, state.open_epoch, state.open_first_offset, state.next_offset - 1, now_us, counts
+            )
+            connection.execute(
+                "INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    sealed.epoch,
+                    sealed.first_offset,
+                    sealed.last_offset,
+                    now_us,
+                    state.open_arrived_max_us,
+                    counts.stored,
+                    counts.dead_lettered,
+                    counts.deduplicated,
+                ),
+            )
+            connection.execute(
+                "UPDATE state SET open_epoch = open_epoch + 1, open_first_offset = next_offset, stored = 0, "
+                "dead_lettered = 0, deduplicated = 0, open_arrived_max_us = 0"
+            )
+        if close_file:
+            connection.execute("UPDATE state SET closed = 1, closed_at_us = ?", (now_us,))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return sealed

@@ -1,0 +1,122 @@
+"""What deduplication stores of a post, and that it is found again in closed files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailrace.stream.backends.embedded import dedupe
+from tailrace.stream.backends.embedded.dedupe import decode_lines, encode_lines
+from tailrace.stream.base import ProducerStamp
+from tailrace.testing.contracts.stream_harness import HOUR_S, durable
+from tailrace.testing.contracts.stream_samples import sample_batch
+from tests.stream.harness import EmbeddedHarness
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+@given(st.sets(st.integers(0, 70_000), min_size=1, max_size=300))
+def test_lines_come_back(lines: set[int]) -> None:
+    numbers = np.array(sorted(lines), dtype=np.uint32)
+    assert decode_lines(encode_lines(numbers)).tolist() == sorted(lines)
+
+
+@given(st.integers(0, 1 << 31), st.integers(1, 5000))
+def test_a_range_takes_nine_bytes(first: int, count: int) -> None:
+    numbers = np.arange(first, first + count, dtype=np.uint32)
+    blob = encode_lines(numbers)
+    assert len(blob) == 9
+    assert decode_lines(blob).tolist() == numbers.tolist()
+
+
+def test_closed_files_of_many_producers_are_asked_without_a_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dedupe, "_SUMMARY_PRODUCERS_MAX", 3)
+    harness = EmbeddedHarness(tmp_path)
+    stream = harness.open()
+    shard_id = stream.shards()[0].id
+    stamps = [ProducerStamp(f"p{n}", epoch, n) for n in range(5) for epoch in (1, 2)]
+    for stamp in stamps:
+        durable(stream.append(sample_batch(shard_id, range(2), producer=stamp)))
+    harness.clock.advance(HOUR_S)
+    stream.seal(shard_id)
+    assert [durable(stream.append(sample_batch(shard_id, range(2), producer=s))).deduplicated for s in stamps] == [
+        2
+    ] * 10
+    others = [ProducerStamp(s.id, s.epoch, s.n + 1) for s in stamps]
+    assert [durable(stream.append(sample_batch(shard_id, range(2), producer=s))).stored for s in others] == [2] * 10
+    stream.close()
+
+
+def test_summary_of_a_closed_file_spans_epochs_of_a_producer(tmp_path: Path) -> None:
+    harness = EmbeddedHarness(tmp_path)
+    stream = harness.open()
+    shard_id = stream.shards()[0].id
+    stamps = [ProducerStamp("p", epoch, n) for epoch in (3, 5, 9) for n in (1, 1000)]
+    for stamp in stamps:
+        durable(stream.append(sample_batch(shard_id, [stamp.n], producer=stamp)))
+    harness.clock.advance(HOUR_S)
+    stream.seal(shard_id)
+    assert all(durable(stream.append(sample_batch(shard_id, [s.n], producer=s))).deduplicated == 1 for s in stamps)
+    between = [
+        ProducerStamp("p", 4, 7),
+        ProducerStamp("p", 5, 2),
+        ProducerStamp("p", 2, 5),
+        ProducerStamp("p", 9, 1001),
+    ]
+    assert all(durable(stream.append(sample_batch(shard_id, [1], producer=s))).stored == 1 for s in between)
+    stream.close()
+
+
+def test_duplicates_older_than_the_horizon_are_stored_again(tmp_path: Path) -> None:
+    harness = EmbeddedHarness(tmp_path)
+    stream = harness.open()
+    shard_id = stream.shards()[0].id
+    stamp = ProducerStamp("p", 1, 1)
+    durable(stream.append(sample_batch(shard_id, [0], producer=stamp)))
+    for hour in range(30):
+        harness.clock.advance(HOUR_S)
+        stream.seal(shard_id)
+        durable(stream.append(sample_batch(shard_id, [100 + hour])))
+    assert durable(stream.append(sample_batch(shard_id, [0], producer=stamp))).stored == 1
+    stream.close()
+
+
+def test_lines_of_a_post_over_two_files_are_both_known(tmp_path: Path) -> None:
+    harness = EmbeddedHarness(tmp_path)
+    stream = harness.open()
+    shard_id = stream.shards()[0].id
+    stamp = ProducerStamp("p", 1, 1)
+    for lines in ([0, 1], [2, 3], [4, 5]):
+        durable(stream.append(sample_batch(shard_id, lines, producer=stamp, lines=lines)))
+        harness.clock.advance(HOUR_S)
+        stream.seal(shard_id)
+    again = durable(stream.append(sample_batch(shard_id, range(7), producer=stamp, lines=range(7))))
+    assert again.duplicate_lines == frozenset(range(6))
+    assert again.stored == 1
+    stream.close()
+
+
+def test_trimmed_file_is_forgotten_by_a_writer_that_knew_it(tmp_path: Path) -> None:
+    harness = EmbeddedHarness(tmp_path)
+    stream, other = harness.open(), harness.open()
+    shard_id = stream.shards()[0].id
+    stamp = ProducerStamp("p", 1, 1)
+    durable(stream.append(sample_batch(shard_id, range(3), producer=stamp)))
+    harness.clock.advance(HOUR_S)
+    stream.seal(shard_id)
+    assert durable(stream.append(sample_batch(shard_id, range(3), producer=stamp))).deduplicated == 3
+    harness.clock.advance(1)
+    assert other.trim(shard_id, 1, harness.clock.now_us()) == 1
+    # Whether it is still known is of no account here; that the append goes through is.
+    result = durable(stream.append(sample_batch(shard_id, range(3), producer=stamp)))
+    assert result.stored + result.deduplicated == 3
+    stream.close()
+    other.close()
