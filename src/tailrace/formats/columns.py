@@ -1,0 +1,171 @@
+"""Tokens to a block's typed columns: the casts, the verdicts that need them, and what goes back to `extra`.
+
+Called by `decode` for every format. A value of the wrong type becomes null and is kept in `extra` under its field's name;
+only the timestamp decides over a line.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tailrace.formats.arrays import (
+    decimals,
+    gather,
+    integers,
+    json_strings,
+    json_text,
+    replaced,
+    stamps,
+    without_last_byte,
+)
+from tailrace.formats.base import ABSENT, PAD_BYTES, STRING, Limits, Lines, Record, Tokens, dead
+from tailrace.formats.numbers import UNITS_MAX, scaled, scan
+from tailrace.formats.timestamps import instants
+from tailrace.model.fields import EXTRA, VERDICT, Field, FieldKind, Fields
+from tailrace.model.verdict import Verdict
+
+_INT32 = range(-(2**31), 2**31)
+
+
+def build(lines: Lines, record: Record, fields: Fields, limits: Limits) -> pa.Table:
+    """`Fields.block_schema()`, one row a line; sets the verdicts that depend on the timestamp."""
+    buffer = _with_side(lines, record)
+    stamped = _judge_timestamp(lines, record, fields, limits, buffer)
+    bad = lines.verdict != 0
+    if bad.any():
+        for found in record.tokens.values():
+            found.drop(bad)
+    query = _cut_query(record.tokens["endpoint"], buffer) if "endpoint" in record.tokens else None
+    columns: dict[str, pa.Array] = {}
+    failed: list[tuple[str, Tokens, Any]] = []
+    for each in fields.all:
+        tokens = record.tokens[each.name]
+        values, good = stamped if each.name == "timestamp" else _cast(each, tokens, buffer)
+        columns[each.name] = _array(each, tokens, buffer, values, good)
+        wrong = (tokens.kind != ABSENT) & ~good
+        if wrong.any():
+            failed.append((each.name, tokens, wrong))
+    extra = _without(record.extra, bad)
+    if query is not None:
+        extra = _with_members(extra, "query", query[0], json_strings(query[1]))
+    for name, tokens, wrong in failed:
+        extra = _with_raw(extra, name, tokens, wrong, buffer)
+    arrays = [pa.array(lines.verdict), *columns.values(), extra]
+    return pa.Table.from_arrays(arrays, names=[VERDICT, *columns, EXTRA])
+
+
+def _with_side(lines: Lines, record: Record) -> Any:
+    """The buffer of the body, followed by the text beside it, padded anew."""
+    if not record.side.parts:
+        return lines.buffer
+    side = np.frombuffer(b"".join([*record.side.parts, bytes(PAD_BYTES)]), np.uint8)
+    return np.concatenate([lines.buffer[: lines.size], side])
+
+
+def _judge_timestamp(lines: Lines, record: Record, fields: Fields, limits: Limits, buffer: Any) -> tuple[Any, Any]:
+    field = fields.get("timestamp")
+    tokens = record.tokens["timestamp"]
+    micros, good = instants(buffer, tokens.start, tokens.end, tokens.kind != ABSENT, field.zone if field else "UTC")
+    dead(lines, tokens.kind == ABSENT, Verdict.NO_TIMESTAMP)
+    dead(lines, ~good, Verdict.BAD_TIMESTAMP)
+    if limits.ahead_of_us is not None:
+        dead(lines, micros > limits.ahead_of_us, Verdict.TOO_FAR_AHEAD)
+    good &= lines.verdict == 0
+    return micros, good
+
+
+def _cast(field: Field, tokens: Tokens, buffer: Any) -> tuple[Any, Any]:
+    """(values, mask of those that fit) for a field's tokens; text has no values of its own."""
+    present = tokens.kind != ABSENT
+    if field.kind is FieldKind.TEXT:
+        return None, present
+    if field.kind is FieldKind.TIMESTAMP:
+        return instants(buffer, tokens.start, tokens.end, present, field.zone)
+    exactly = field.kind is FieldKind.INTEGER
+    low, high = (_INT32[0], _INT32[-1]) if exactly else (-UNITS_MAX, UNITS_MAX)
+    found = tokens.numbers or scan(buffer, tokens.start, tokens.end)
+    units, good, exact = found.units(field.scale + tokens.shift)
+    good &= found.plain & present & (units >= low) & (units <= high)
+    if exactly:
+        good &= exact
+    shift = np.broadcast_to(tokens.shift, present.shape)
+    for row in np.flatnonzero(present & ~found.plain).tolist():
+        value = scaled(bytes(buffer[tokens.start[row] : tokens.end[row]]), field.scale + int(shift[row]))
+        if value is not None and low <= value[0] <= high and (value[1] or not exactly):
+            units[row], good[row] = value[0], True
+    return units, good
+
+
+def _array(field: Field, tokens: Tokens, buffer: Any, values: Any, good: Any) -> pa.Array:
+    match field.kind:
+        case FieldKind.TEXT:
+            return gather(buffer, tokens.start, tokens.end, tokens.kind == ABSENT, pa.string())
+        case FieldKind.INTEGER:
+            return integers(values, good)
+        case FieldKind.DECIMAL:
+            return decimals(values, good, field.arrow_type)
+        case FieldKind.TIMESTAMP:
+            return stamps(values, good)
+
+
+def _without(extra: pa.Array, bad: Any) -> pa.Array:
+    if extra.null_count == len(extra) or not bad.any():
+        return extra
+    return pc.if_else(pa.array(bad), pa.scalar(None, pa.string()), extra)
+
+
+def _cut_query(endpoint: Tokens, buffer: Any) -> tuple[Any, pa.Array] | None:
+    """End the path where its query string begins. Returns (rows, query strings) for `extra`, less those that are empty."""
+    marks = np.flatnonzero(buffer == ord("?"))
+    if not len(marks):
+        return None
+    at = marks[np.minimum(np.searchsorted(marks, endpoint.start), len(marks) - 1)]
+    cut = (at >= endpoint.start) & (at < endpoint.end) & (endpoint.kind == STRING)
+    if not cut.any():
+        return None
+    rows = np.flatnonzero(cut & (endpoint.end > at + 1))
+    nobody = np.zeros(len(rows), bool)
+    queries = gather(buffer, at[rows] + 1, endpoint.end[rows], nobody, pa.string())
+    endpoint.end = np.where(cut, at, endpoint.end)
+    return rows, queries
+
+
+def _with_raw(extra: pa.Array, name: str, tokens: Tokens, wrong: Any, buffer: Any) -> pa.Array:
+    """`extra` with the value that did not fit its field: the JSON it was, or its text as a JSON string."""
+    rows = np.flatnonzero(wrong)
+    raw = [bytes(buffer[tokens.start[row] : tokens.end[row]]).decode() for row in rows.tolist()]
+    quoted = tokens.kind[rows] == STRING
+    values = [json_text(text) if q else text for text, q in zip(raw, quoted.tolist(), strict=True)]
+    return _with_members(extra, name, rows, pa.array(values, pa.string()))
+
+
+def _with_members(extra: pa.Array, key: str, rows: Any, values: pa.Array) -> pa.Array:
+    """Add `"key":value` to the objects of `rows`. Where an object has that key already, underscores make it a new one."""
+    if not len(rows):
+        return extra
+    before = extra.take(pa.array(rows))
+    name = json_text(key)
+    if before.null_count == len(rows):
+        return replaced(extra, rows, pc.binary_join_element_wise(f"{{{name}:", values, "}", ""))
+    plain = before.null_count == 0 and not pc.any(pc.match_substring(before, name)).as_py()
+    if plain:
+        after = pc.binary_join_element_wise(without_last_byte(before), f",{name}:", values, "}", "")
+    else:
+        pairs = zip(before.to_pylist(), values.to_pylist(), strict=True)
+        after = pa.array([_with_member(text, key, value) for text, value in pairs], pa.string())
+    return replaced(extra, rows, after)
+
+
+def _with_member(text: str | None, key: str, value: str) -> str:
+    if text is None:
+        return f"{{{json_text(key)}:{value}}}"
+    if json_text(key) in text:
+        taken = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        while key in taken:
+            key += "_"
+    return f"{text[:-1]},{json_text(key)}:{value}}}"

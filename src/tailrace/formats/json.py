@@ -1,0 +1,136 @@
+"""The fields of framed JSON lines: by shape where many lines share one, else one line at a time. Registered in `decode`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from tailrace.formats.arrays import gather, json_objects, scatter
+from tailrace.formats.base import ABSENT, LITERAL, STRING, Limits, Lines, Options, Record, Side, Tokens
+from tailrace.formats.json_careful import Place, tokenize_rows, unquoted
+from tailrace.formats.json_keys import Source, sources
+from tailrace.formats.json_match import Match, mark, match
+from tailrace.formats.json_template import Member, Template, learn
+from tailrace.model.fields import Fields
+
+_SHAPES_MAX = 12
+_ROWS_MIN = 24
+"""Fewer lines than this are read one at a time: a shape would cost more than it saves."""
+
+Part = tuple[Any, dict[str, Place], pa.Array]
+"""Lines (ascending indices), the places by field, their `extra`."""
+
+
+def tokenize(lines: Lines, fields: Fields, limits: Limits, options: Options) -> Record:
+    """Shapes first, while each takes enough lines; what is left one line at a time."""
+    plan, side = sources(fields), Side(lines.size)
+    left = np.flatnonzero(lines.verdict == 0)
+    parts: list[Part] = []
+    if len(left) >= _ROWS_MIN:
+        left, parts = _by_shape(lines, left, plan, limits, side)
+    if len(left):
+        parts.append((left, *tokenize_rows(lines, left, plan, limits, side)))
+    extra = scatter([(rows, extra) for rows, _, extra in parts], lines.count, pa.string())
+    return Record({source.field: _spread(parts, source.field, lines.count) for source in plan}, extra, side)
+
+
+def _by_shape(lines: Lines, left: Any, plan: tuple[Source, ...], limits: Limits, side: Side) -> tuple[Any, list[Part]]:
+    """(lines that no shape took, what the others held). Each shape is that of the first line still left."""
+    marks = mark(lines)
+    parts: list[Part] = []
+    alone: list[int] = []
+    for _ in range(_SHAPES_MAX):
+        if len(left) < _ROWS_MIN:
+            break
+        template = _learn(lines, int(left[0]), limits)
+        found = template and _narrowed(template, match(template, lines, marks, left, limits.depth_max), lines, plan)
+        if not template or not found or not len(found.rows):
+            alone.append(int(left[0]))
+            left = left[1:]
+            continue
+        parts.append(_read(template, found, lines, plan, side))
+        left = left[:0] if len(found.rows) == len(left) else np.setdiff1d(left, found.rows, assume_unique=True)
+    return np.sort(np.append(left, np.array(alone, left.dtype))), parts
+
+
+def _learn(lines: Lines, row: int, limits: Limits) -> Template | None:
+    """The shape of a line that is an object as it stands, no deeper than allowed."""
+    text = lines.text(row)
+    if text.count(b"{") + text.count(b"[") > limits.depth_max:
+        return None
+    try:
+        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return None
+    return learn(text)
+
+
+def _narrowed(template: Template, found: Match, lines: Lines, plan: tuple[Source, ...]) -> Match:
+    """Without the lines in which a null makes the choice between a field's keys: those are for the careful way."""
+    members = {member.key: member for member in template.members}
+    keep = np.ones(len(found.rows), bool)
+    for source in plan:
+        present = [key for key in source.keys if key in members]
+        if present and (len(present) > 1 or present[0] != source.own):
+            keep &= ~_is_null(members[present[0]], template, found, lines)
+    return found if keep.all() else found.narrowed(keep)
+
+
+def _read(template: Template, found: Match, lines: Lines, plan: tuple[Source, ...], side: Side) -> Part:
+    members = {member.key: member for member in template.members}
+    places: dict[str, Place] = {}
+    for source in plan:
+        chosen = next((key for key in source.keys if key in members), None)
+        if chosen is not None:
+            places[source.field] = _place(members.pop(chosen), template, found, lines, side)
+    nobody = np.zeros(len(found.rows), bool)
+    rest = [
+        (key, gather(lines.buffer, *_span(member, template, found), nobody, pa.string()))
+        for key, member in members.items()
+    ]
+    return found.rows, places, json_objects(rest, len(found.rows))
+
+
+def _span(member: Member, template: Template, found: Match) -> tuple[Any, Any]:
+    """Start and end of the member's JSON text."""
+    if member.slot < 0:
+        (first, after_first), (last, after_last) = member.first, member.last
+        return found.literals[first] + after_first, found.literals[last] + after_last
+    quote = template.slots[member.slot].string
+    return found.starts[member.slot] - quote, found.ends[member.slot] + quote
+
+
+def _is_null(member: Member, template: Template, found: Match, lines: Lines) -> Any:
+    """Mask: is the value null? (Of valid JSON values only null begins with n.)"""
+    if member.slot < 0 or template.slots[member.slot].string:
+        return np.zeros(len(found.rows), bool)
+    return lines.buffer[found.starts[member.slot]] == ord("n")
+
+
+def _place(member: Member, template: Template, found: Match, lines: Lines, side: Side) -> Place:
+    count = len(found.rows)
+    if member.slot < 0 or not template.slots[member.slot].string:
+        kind = np.where(_is_null(member, template, found, lines), ABSENT, LITERAL).astype(np.uint8)
+        return *_span(member, template, found), kind, found.scans[member.slot] if member.slot >= 0 else None
+    start, end, escaped = (each[member.slot] for each in (found.starts, found.ends, found.escaped))
+    if escaped is not None and escaped.any():
+        start, end = start.copy(), end.copy()
+        for row in np.flatnonzero(escaped).tolist():
+            text = unquoted(bytes(lines.buffer[start[row] - 1 : end[row] + 1]))
+            start[row] = side.add(text)
+            end[row] = start[row] + len(text)
+    return start, end, np.full(count, STRING, np.uint8), None
+
+
+def _spread(parts: list[Part], field: str, count: int) -> Tokens:
+    """The places that the parts found for a field, in the order of the lines."""
+    if len(parts) == 1 and len(parts[0][0]) == count:
+        return Tokens(*parts[0][1][field]) if field in parts[0][1] else Tokens.absent(count)
+    tokens = Tokens.absent(count)
+    for rows, places, _ in parts:
+        if field in places:
+            tokens.start[rows], tokens.end[rows], tokens.kind[rows], _ = places[field]
+    return tokens

@@ -1,0 +1,127 @@
+"""One JSON line at a time: the meaning of a line, against which the fast way (`json_template`) is tested.
+
+msgspec's parser is strict about RFC 8259; UTF-8 was checked before. Two things that real writers do are let through:
+`NaN` and `Infinity` as values count as the strings of that name, and the escape of half a surrogate pair as U+FFFD.
+Of keys that repeat, the last counts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from tailrace.formats.arrays import json_text
+from tailrace.formats.base import ABSENT, LITERAL, STRING, Limits, Lines, Side
+from tailrace.formats.json_keys import Source
+from tailrace.formats.numbers import Scan
+from tailrace.model.verdict import Verdict
+
+Members = dict[str, msgspec.Raw]
+Place = tuple[Any, Any, Any, Scan | None]
+"""start, end, kind, numbers: where a field's text stands, as in Tokens."""
+
+_MEMBERS = msgspec.json.Decoder(Members)
+_ANY = msgspec.json.Decoder(msgspec.Raw)
+_STRING_OR_WORD = re.compile(rb'"(?:[^"\\]|\\.)*"|(?<![\w.+-])(?:NaN|-?Infinity)(?=[ \t\r\n]*[,}\]])', re.DOTALL)
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
+
+
+def members(line: bytes, depth_max: int) -> Members | Verdict:
+    """The members of a line's object (raw JSON text by key), or why there are none."""
+    if line.count(b"{") + line.count(b"[") > depth_max and depth(line) > depth_max:
+        return Verdict.TOO_DEEP
+    for text in (line, None):
+        try:
+            return _MEMBERS.decode(_mended(line) if text is None else text)
+        except (msgspec.ValidationError, msgspec.DecodeError, RecursionError):
+            continue
+    try:
+        _ANY.decode(_mended(line))
+    except (msgspec.DecodeError, RecursionError):
+        return Verdict.MALFORMED
+    return Verdict.NOT_AN_OBJECT
+
+
+def depth(line: bytes) -> int:
+    """The deepest nesting of brackets outside strings."""
+    text = np.frombuffer(_STRINGS.sub(b"", line), np.uint8)
+    opens = (text == ord("{")) | (text == ord("["))
+    closes = (text == ord("}")) | (text == ord("]"))
+    return int(np.cumsum(opens.astype(np.int64) - closes).max(initial=0))
+
+
+def _mended(line: bytes) -> bytes:
+    """`line` with bare NaN and Infinity as strings and half surrogate pairs as U+FFFD."""
+    if b"NaN" not in line and b"Infinity" not in line and b"\\u" not in line:
+        return line
+    return _STRING_OR_WORD.sub(_mend, line)
+
+
+def _mend(match: re.Match[bytes]) -> bytes:
+    found = match[0]
+    if not found.startswith(b'"'):
+        return b'"' + found + b'"'
+    return _ESCAPE.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], found) if b"\\u" in found else found
+
+
+def tokenize_rows(
+    lines: Lines, rows: Any, plan: tuple[Source, ...], limits: Limits, side: Side
+) -> tuple[dict[str, Place], pa.Array]:
+    """Fields of the lines `rows`: (start, end, kind, None) by field name, and `extra`. Text goes to `side`; sets verdicts."""
+    starts: dict[str, list[int]] = {source.field: [] for source in plan}
+    ends: dict[str, list[int]] = {source.field: [] for source in plan}
+    kinds: dict[str, list[int]] = {source.field: [] for source in plan}
+    extra: list[str | None] = []
+    for row in rows.tolist():
+        found = members(lines.text(row), limits.depth_max)
+        if isinstance(found, Verdict):
+            lines.verdict[row] = found
+            found = {}
+        for source in plan:
+            kind, text = _choose(found, source)
+            start = side.add(text) if kind else 0
+            starts[source.field].append(start)
+            ends[source.field].append(start + len(text))
+            kinds[source.field].append(kind)
+        extra.append(rest_as_json(found))
+    columns: dict[str, Place] = {
+        name: (np.array(starts[name], np.int64), np.array(ends[name], np.int64), np.array(kinds[name], np.uint8), None)
+        for name in starts
+    }
+    return columns, pa.array(extra, pa.string())
+
+
+def _choose(found: Members, source: Source) -> tuple[int, bytes]:
+    """Take the field's value out of `found`: its kind and text. A null under the field's own key counts as missing."""
+    for key in source.keys:
+        raw = found.get(key)
+        if raw is None:
+            continue
+        text = bytes(raw)
+        if text != b"null":
+            del found[key]
+            found.pop(source.own, None)
+            return (STRING, unquoted(text)) if text[:1] == b'"' else (LITERAL, text)
+    found.pop(source.own, None)
+    return ABSENT, b""
+
+
+def unquoted(token: bytes) -> bytes:
+    """The text of a valid JSON string."""
+    if b"\\" not in token:
+        return token[1:-1]
+    return msgspec.json.decode(token, type=str).encode()
+
+
+def rest_as_json(found: Members) -> str | None:
+    """What no field took, as one object in the order it came."""
+    if not found:
+        return None
+    return "{" + ",".join(f"{json_text(key)}:{bytes(raw).decode()}" for key, raw in found.items()) + "}"

@@ -1,0 +1,58 @@
+"""Serve an ASGI app on a listening socket that somebody else has bound, until told to stop."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+DRAIN_S = 5
+"""How long posts in flight may take to be answered once the server is told to stop."""
+_KEEP_ALIVE_S = 75
+
+
+def run_server(
+    app: ASGIApp, sock: socket.socket, should_exit: threading.Event, on_started: Callable[[], None] | None = None
+) -> None:
+    """Returns once `should_exit` is set, requests in flight are answered and connections closed.
+
+    Several processes may serve the same socket. `on_started` is called when this one accepts. Signals are left alone. The
+    socket is closed here for this process only.
+    """
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="on",
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    _Server(config, should_exit, on_started or (lambda: None)).run(sockets=[sock])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, stop: threading.Event, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop = stop
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        return self._stop.is_set() or await super().on_tick(counter)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
