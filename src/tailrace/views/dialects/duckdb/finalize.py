@@ -1,0 +1,227 @@
+"""States -> result columns: merge, filter by key and time, merge to coarser windows, and only then make the numbers.
+
+The statement is a chain of CTEs over the states of both layers. w is the window, k0, k1... the keys, o whether the row is the one of
+all other keys (top-n). With `top`, a first chain (prefix `_t_`) makes the column to rank by, over the whole time asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tailrace.errors import Invalid
+from tailrace.views.bind_filter import bind_filter
+from tailrace.views.dialects.duckdb.answer import hll_columns, output_sql, quantile_columns
+from tailrace.views.dialects.duckdb.expression import print_expression, quoted
+from tailrace.views.dialects.duckdb.merge import merged_scalar
+from tailrace.views.dialects.duckdb.window import window_sql
+from tailrace.views.expression import Expression
+from tailrace.views.plan import OTHERS_COLUMN, WINDOW_COLUMN, CompiledView, OutputColumn
+
+TOP_MAX = 10_000
+_BINS = ("agg", "bin", "n")
+_REGISTERS = ("agg", "register", "rank")
+_NO_WINDOW = "CAST(NULL AS TIMESTAMP WITH TIME ZONE)"
+
+
+def finalize_statement(
+    view: CompiledView,
+    *,
+    scalars: str,
+    bins: str | None,
+    registers: str | None,
+    step_us: int | None = None,
+    total: bool = False,
+    where: str | None = None,
+    time_from: int | None = None,
+    time_to: int | None = None,
+    top: tuple[str, int] | None = None,
+    top_key: str | None = None,
+    limit: int | None = None,
+) -> str:
+    """SELECT of the view's columns in its order, ordered by window and keys (NULL last, the row of others after all keys).
+
+    scalars, bins, registers: relations of states, merged or not (None where the view has no such table).
+    step_us: windows to merge to, a multiple of the view's. total: all windows in one row a key, whose window is NULL.
+    where: a condition on key columns. time_from, time_to: windows that start in [from, to), microseconds since 1970.
+    top: (column, n): the n largest keys by it over all windows asked for (ties: smaller key first, NULL last), all others merged
+    exactly into one row a window with NULL keys; adds the column `_others`: how many keys were merged, 0 for a key's own row.
+    top_key: rank by this key column alone: the others then become NULL in it and keep their other keys, so that the status codes of
+    the twenty busiest endpoints stand beside those of all other endpoints.
+
+    Raises:
+        Invalid: step, top or filter that the view cannot answer; its hint says what can.
+    """
+    window = _window(view, step_us, total)
+    condition = _condition(view, where, time_from, time_to)
+    states = _States(view, scalars, bins, registers, condition, _ranked_keys(view, top_key))
+    order = ["w", *_key_names(view)]
+    if top is None:
+        ctes = states.chain("_", window, view.outputs, None)
+        columns = [f"{_output(view, o)} AS {quoted(o.name)}" for o in view.outputs]
+    else:
+        column, n = _top(view, top)
+        ctes = states.chain("_t_", _NO_WINDOW, (column,), None, states.ranked)
+        ctes.append(_ranking(states.ranked, column, n))
+        ctes += states.chain("_", window, view.outputs, "_top")
+        columns = [f"{_output(view, o)} AS {quoted(o.name)}" for o in view.outputs]
+        merged = f"(SELECT greatest(count(*) - {n}, 0) FROM _top)"
+        columns.append(f"CAST(CASE WHEN o THEN {merged} ELSE 0 END AS BIGINT) AS {OTHERS_COLUMN}")
+        order.insert(1, "o")
+    ordering = ", ".join(f"{c} ASC NULLS LAST" for c in order)
+    rows = f"\nLIMIT {_checked_limit(limit)}" if limit is not None else ""
+    chain = ",\n".join(ctes)
+    return f"WITH {chain}\nSELECT {', '.join(columns)}\nFROM _answer\nORDER BY {ordering}{rows}"
+
+
+@dataclass(frozen=True, slots=True)
+class _States:
+    """The relations, what their rows must fulfil, and the keys that `top` ranks."""
+
+    view: CompiledView
+    scalars: str
+    bins: str | None
+    registers: str | None
+    condition: str
+    ranked: Sequence[str]
+
+    def chain(
+        self,
+        prefix: str,
+        window: str,
+        outputs: Sequence[OutputColumn],
+        top: str | None,
+        keys: Sequence[str] | None = None,
+    ) -> list[str]:
+        """CTEs from the states to `{prefix}answer`: w, keys, with `top` also o, then what `answer.py` reads."""
+        keys = _key_names(self.view) if keys is None else keys
+        group = ["w", *keys, *(["o"] if top else [])]
+        listed = ", ".join(group)
+        rows = self._rows(self.scalars, [s.name for s in self.view.scalars], window, top)
+        scalars = f"SELECT {listed}, {', '.join(merged_scalar(self.view, 's'))} FROM ({rows}) AS s"
+        ctes = [f"{prefix}scalars AS ({scalars} GROUP BY {listed})"]
+        joins = ""
+        columns = ["s.*"]
+        quantiles = quantile_columns(outputs)
+        if quantiles:
+            assert self.bins is not None, "the view has bins"
+            ctes += self._quantiles(prefix, window, top, listed, quantiles)
+            joins += f"\nLEFT JOIN {prefix}quantiles AS q ON {_same('s', 'q', group)}"
+            columns += [f"q.{name}" for name, _ in quantiles]
+        estimates = hll_columns(outputs)
+        if estimates:
+            assert self.registers is not None, "the view has registers"
+            ctes += self._estimates(prefix, window, top, listed, estimates)
+            joins += f"\nLEFT JOIN {prefix}estimates AS e ON {_same('s', 'e', group)}"
+            columns += [f"e.{name}" for name, _ in estimates]
+        ctes.append(f"{prefix}answer AS (SELECT {', '.join(columns)} FROM {prefix}scalars AS s{joins})")
+        return ctes
+
+    def _quantiles(
+        self, prefix: str, window: str, top: str | None, listed: str, columns: Sequence[tuple[str, str]]
+    ) -> list[str]:
+        merged = f"SELECT {listed}, agg, bin, sum(n) AS n FROM ({self._rows(self.bins, _BINS, window, top)}) GROUP BY {listed}, agg, bin"
+        part = f"PARTITION BY {listed}, agg"
+        counted = f"SELECT *, sum(n) OVER ({part} ORDER BY bin) AS upto, sum(n) OVER ({part}) AS total FROM ({merged})"
+        chosen = ", ".join(f"{sql} AS {name}" for name, sql in columns)
+        return [f"{prefix}quantiles AS (SELECT {listed}, {chosen} FROM ({counted}) GROUP BY {listed})"]
+
+    def _estimates(
+        self, prefix: str, window: str, top: str | None, listed: str, columns: Sequence[tuple[str, str]]
+    ) -> list[str]:
+        rows = self._rows(self.registers, _REGISTERS, window, top)
+        merged = f"SELECT {listed}, agg, register, max(rank) AS rank FROM ({rows}) GROUP BY {listed}, agg, register"
+        chosen = ", ".join(f"{sql} AS {name}" for name, sql in columns)
+        return [f"{prefix}estimates AS (SELECT {listed}, {chosen} FROM ({merged}) GROUP BY {listed})"]
+
+    def _rows(self, relation: str | None, states: Sequence[str], window: str, top: str | None) -> str:
+        """The states that count, under w, k0... and, with `top`, with the keys of all others set to NULL."""
+        carried = ", ".join(f"r.{name}" for name in states)
+        names = _key_names(self.view)
+        keys = [f"r.{quoted(k.name)}" for k in self.view.keys]
+        if top is None:
+            columns = [f"{window} AS w", *(f"{k} AS {n}" for k, n in zip(keys, names, strict=True))]
+            return f"SELECT {', '.join(columns)}, {carried} FROM {relation} AS r{self.condition}"
+        ranked = [(k, n) for k, n in zip(keys, names, strict=True) if n in self.ranked]
+        free = [f"{k} AS {n}" for k, n in zip(keys, names, strict=True) if n not in self.ranked]
+        columns = [f"{window} AS w", *(f"CASE WHEN _top.kept THEN {k} END AS {n}" for k, n in ranked), *free]
+        same = " AND ".join(f"{k} IS NOT DISTINCT FROM _top.{n}" for k, n in ranked)
+        return f"SELECT {', '.join(columns)}, NOT _top.kept AS o, {carried} FROM {relation} AS r JOIN _top ON {same}{self.condition}"
+
+
+def _key_names(view: CompiledView) -> list[str]:
+    return [f"k{i}" for i in range(len(view.keys))]
+
+
+def _same(left: str, right: str, columns: Sequence[str]) -> str:
+    return " AND ".join(f"{left}.{c} IS NOT DISTINCT FROM {right}.{c}" for c in columns)
+
+
+def _output(view: CompiledView, output: OutputColumn) -> str:
+    if output.kind == "window":
+        return "w"
+    if output.kind == "key":
+        return next(f"k{i}" for i, key in enumerate(view.keys) if key.name == output.name)
+    return output_sql(output)
+
+
+def _window(view: CompiledView, step_us: int | None, total: bool) -> str:
+    column = f"r.{WINDOW_COLUMN}"
+    if total:
+        return _NO_WINDOW
+    if step_us is None or step_us == view.window_us:
+        return column
+    if step_us <= 0 or step_us % view.window_us:
+        width = f"{view.window_us // 1_000_000}s"
+        raise Invalid(
+            f"step of `{step_us / 1_000_000:g}s` is not a multiple of the view's window",
+            hint=f"use a multiple of {width}",
+        )
+    return window_sql(column, step_us)
+
+
+def _condition(view: CompiledView, where: str | None, time_from: int | None, time_to: int | None) -> str:
+    conditions = []
+    if time_from is not None:
+        conditions.append(f"r.{WINDOW_COLUMN} >= make_timestamptz({int(time_from)})")
+    if time_to is not None:
+        conditions.append(f"r.{WINDOW_COLUMN} < make_timestamptz({int(time_to)})")
+    bound: Expression | None = bind_filter(view, where) if where is not None else None
+    if bound is not None:
+        conditions.append(print_expression(bound))
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _top(view: CompiledView, top: tuple[str, int]) -> tuple[OutputColumn, int]:
+    name, n = top
+    if not view.keys:
+        raise Invalid(f"view `{view.name}` has no keys to rank", hint="leave `top` out")
+    ranked = [o for o in view.outputs if o.kind not in ("window", "key")]
+    column = next((o for o in ranked if o.name.lower() == name.lower()), None)
+    if column is None:
+        raise Invalid(f"keys cannot be ranked by `{name}`", hint=f"rank by one of {', '.join(o.name for o in ranked)}")
+    if not 1 <= n <= TOP_MAX:
+        raise Invalid(f"top `{n}` is not between 1 and {TOP_MAX}", hint="ask for 20, for example")
+    return column, int(n)
+
+
+def _ranked_keys(view: CompiledView, top_key: str | None) -> list[str]:
+    """Names of the keys that `top` ranks: all of them, or the one asked for."""
+    if top_key is None:
+        return _key_names(view)
+    found = [f"k{i}" for i, key in enumerate(view.keys) if key.name.lower() == top_key.lower()]
+    if not found:
+        known = ", ".join(key.name for key in view.keys) or "none"
+        raise Invalid(f"view `{view.name}` has no key `{top_key}`", hint=f"its keys: {known}")
+    return found
+
+
+def _ranking(keys: Sequence[str], column: OutputColumn, n: int) -> str:
+    order = ", ".join([f"{output_sql(column)} DESC NULLS LAST", *(f"{k} ASC NULLS LAST" for k in keys)])
+    return f"_top AS (SELECT {', '.join(keys)}, row_number() OVER (ORDER BY {order}) <= {n} AS kept FROM _t_answer)"
+
+
+def _checked_limit(limit: int) -> int:
+    if limit < 0:
+        raise Invalid(f"limit `{limit}` is negative", hint="leave it out, or ask for at least 1 row")
+    return int(limit)
