@@ -1,0 +1,159 @@
+"""States of a view, computed from lake files and nothing else. The batch layer's own engine; speed has another.
+
+Called by the handover for the epochs it moves over, and for all of history when a view is new: files are taken in bounded chunks
+and merged as they come, so the memory it needs grows with the states and not with the records.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from tailrace.batch.base import LakeFile
+from tailrace.errors import Corrupt, Invalid, Unavailable
+from tailrace.views import CompiledView
+from tailrace.views.dialects.duckdb import merge_statement, partial_statements, schemas
+from tailrace.views.dialects.duckdb.expression import quoted
+from tailrace.views.expression import Column, inputs
+
+ROWS_PER_CHUNK = 2_000_000
+STATE_ROWS_HELD_MAX = 2_000_000
+"""Partial states of this many rows are merged before more are computed."""
+_RECORDS = "batch_records"
+_STATES = "batch_states"
+_LOCAL = threading.local()
+
+States = dict[str, pa.Table]
+
+
+def recompute(
+    view: CompiledView, files: Sequence[LakeFile], shard_id: str, epoch_first: int, epoch_last: int
+) -> tuple[States, int]:
+    """`RecomputeEngine.states` on an engine that the calling thread keeps."""
+    engine = getattr(_LOCAL, "engine", None)
+    if engine is None:
+        engine = _LOCAL.engine = RecomputeEngine()
+    states: tuple[States, int] = engine.states(view, files, shard_id, epoch_first, epoch_last)
+    return states
+
+
+class RecomputeEngine:
+    """One in-memory DuckDB; for one thread. `spill_dir`: where it may put what does not fit `memory_bytes_max` (None: nowhere)."""
+
+    def __init__(self, threads: int = 1, memory_bytes_max: int = 1 << 30, spill_dir: Path | None = None) -> None:
+        self._connection = duckdb.connect(
+            config={
+                "threads": threads,
+                "memory_limit": f"{memory_bytes_max >> 20}MiB",
+                "temp_directory": str(spill_dir) if spill_dir else "",
+                "preserve_insertion_order": False,
+                "python_enable_replacements": False,
+                "autoload_known_extensions": False,
+                "autoinstall_known_extensions": False,
+            }
+        )
+        self._connection.execute("SET TimeZone = 'UTC'")
+
+    def states(
+        self, view: CompiledView, files: Iterable[LakeFile], shard_id: str, epoch_first: int, epoch_last: int
+    ) -> tuple[States, int]:
+        """The view's state tables over the records of `shard_id` in those epochs, a row a key; and how many records those are.
+
+        `files`: lake files, of which those that hold such records are read. Raises Corrupt if one cannot be.
+        """
+        mine = [
+            f for f in files if f.shard_id == shard_id and f.epoch_first <= epoch_last and f.epoch_last >= epoch_first
+        ]
+        wanted = schemas(view)
+        held: dict[str, list[pa.Table]] = {name: [schema.empty_table()] for name, schema in wanted.items()}
+        records = 0
+        for chunk in in_chunks(mine, ROWS_PER_CHUNK):
+            records += self._open(view, chunk, epoch_first, epoch_last)
+            for name, sql in partial_statements(view, _RECORDS).items():
+                held[name].append(self._run(sql, chunk).cast(wanted[name]))
+                if len(held[name]) > 2 and sum(t.num_rows for t in held[name]) > STATE_ROWS_HELD_MAX:
+                    held[name] = [self._merge(view, name, held[name])]
+        return {name: self._merge(view, name, parts) for name, parts in held.items()}, records
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _open(self, view: CompiledView, files: Sequence[LakeFile], epoch_first: int, epoch_last: int) -> int:
+        """Make `batch_records` the records of these epochs in `files`; their number. A field younger than the files is null."""
+        listed = ", ".join(_text(f.path) for f in files)
+        relation = f"read_parquet([{listed}], union_by_name = true)"
+        with _reading(files):
+            stored = set(self._connection.sql(f"FROM {relation}").columns)
+            absent = [f"CAST(NULL AS {t}) AS {quoted(n)}" for n, t in columns_read(view).items() if n not in stored]
+            if any(f.epoch_first < epoch_first or f.epoch_last > epoch_last for f in files):
+                relation += f" WHERE _epoch BETWEEN {epoch_first:d} AND {epoch_last:d}"
+            columns = ", ".join(["*", *absent])
+            self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {_RECORDS} AS SELECT {columns} FROM {relation}")
+            return int(self._run(f"SELECT count(*) AS n FROM {_RECORDS}", files)["n"][0].as_py())
+
+    def _merge(self, view: CompiledView, name: str, parts: Sequence[pa.Table]) -> pa.Table:
+        """One row a key. A single part has that already."""
+        filled = [p for p in parts if p.num_rows]
+        if len(filled) < 2:
+            return (filled or parts)[0]
+        self._connection.register(_STATES, pa.concat_tables(filled))
+        try:
+            merged = self._run(merge_statement(view, name, _STATES), ())
+        finally:
+            self._connection.unregister(_STATES)
+        return merged.cast(schemas(view)[name])
+
+    def _run(self, sql: str, files: Sequence[LakeFile]) -> Any:
+        with _reading(files):
+            return self._connection.sql(sql).to_arrow_table()
+
+
+@contextmanager
+def _reading(files: Sequence[LakeFile]) -> Iterator[None]:
+    """Turns the engine's complaints about a file into Corrupt, those about memory into Unavailable."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise Unavailable(
+            f"a view's states do not fit the batch engine's memory: {str(error).splitlines()[0]}",
+            hint="group by fewer keys or wider windows",
+        ) from error
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        named = next((f.path for f in files if str(f.path) in str(error)), files[0].path if files else "states")
+        raise Corrupt(str(named), str(error).splitlines()[0]) from error
+
+
+def columns_read(view: CompiledView) -> dict[str, str]:
+    """Fields that the view's partial statements read, and their SQL types."""
+    roots = [view.where, *(k.expression for k in view.keys)]
+    roots += [root for s in view.scalars for root in (s.argument, s.filter)]
+    roots += [root for b in view.bin_aggs for root in (b.argument, b.filter)]
+    roots += [root for r in view.register_aggs for root in (r.argument, r.filter)]
+    read = (field for root in roots if root is not None for field in inputs(root))
+    return {field.name: field.type.sql for field in read if isinstance(field, Column)}
+
+
+def in_chunks(files: Sequence[LakeFile], rows_max: int) -> Iterator[list[LakeFile]]:
+    """Neighbours of at most `rows_max` rows together, or a single larger file."""
+    chunk: list[LakeFile] = []
+    rows = 0
+    for file in files:
+        if chunk and rows + file.rows > rows_max:
+            yield chunk
+            chunk, rows = [], 0
+        chunk.append(file)
+        rows += file.rows
+    if chunk:
+        yield chunk
+
+
+def _text(path: Path) -> str:
+    if "\0" in str(path):
+        raise Invalid(f"`{path}` cannot be a file's path")
+    return "'" + str(path).replace("'", "''") + "'"

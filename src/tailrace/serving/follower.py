@@ -1,0 +1,150 @@
+"""The node's one writer of what queries see: follows the stream, the manifest and the wanted views, and publishes pins.
+
+Runs in a thread of its own. Everything it publishes is immutable, so readers never wait for it nor it for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from tailrace.errors import TailraceError, Unavailable
+from tailrace.model.fields import Fields
+from tailrace.runtime.clock import Clock
+from tailrace.serving.catalog import Catalog
+from tailrace.serving.pin import Pinned
+from tailrace.serving.tail import TailBuffer
+from tailrace.speed.base import MakeSpeed
+from tailrace.speed.pace import pause_s
+from tailrace.states.manifest import Manifest, ManifestStore
+from tailrace.stream.base import StreamBackend
+from tailrace.views import CompiledView, compile_view
+
+LOG = logging.getLogger(__name__)
+LOOK_S = 0.2
+"""How often the manifest and the views folder are looked at."""
+FRESH_WAIT_S = 5.0
+"""A query that waited so long for the newest records goes without them; its `complete_through` says so."""
+
+
+class Follower:
+    """`pinned` is None until the states above the frontier have caught up with the stream once."""
+
+    def __init__(
+        self,
+        stream: StreamBackend,
+        store: ManifestStore,
+        make_speed: MakeSpeed,
+        views_dir: Path,
+        fields: Fields,
+        clock: Clock,
+        poll_s: float,
+    ) -> None:
+        self.catalog = Catalog(views_dir, fields)
+        self.tail = TailBuffer()
+        self.pinned: Pinned | None = None
+        self.problem: TailraceError | None = None
+        self._stream = stream
+        self._store = store
+        self._fields = fields
+        self._clock = clock
+        self._poll_s = poll_s
+        self._compiled: dict[str, CompiledView] = {}
+        self._manifest: Manifest | None = None
+        self._served: dict[str, CompiledView] = {}
+        self._drift_rows: dict[str, int] = {}
+        self._published = threading.Condition()
+        self._wake = threading.Event()
+        self._running = False
+        self._steps_begun = 0
+        self._published_step = 0
+        self._speed = make_speed(self._ready, self.tail.add)
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop`. A failing step is shown in `problem`, logged, and tried again: nothing is skipped."""
+        looked_s = float("-inf")
+        self._running = True
+        while not stop.is_set():
+            started_s = self._clock.monotonic_s()
+            self._wake.clear()
+            try:
+                if started_s - looked_s >= LOOK_S:
+                    looked_s = started_s
+                    self.look()
+                self.step()
+                self.problem = None
+            except TailraceError as error:
+                self._fail(error)
+                stop.wait(1.0)
+            self._wake.wait(pause_s(self._clock.monotonic_s() - started_s, self._poll_s))
+        self._running = False
+
+    def look(self) -> None:
+        """Take over a new manifest and changed view files."""
+        changed = self.catalog.look() or self._manifest is None
+        if changed:
+            self._store.want(self.catalog.state.wanted(), self._clock.now_us())
+        known = self._manifest.generation if self._manifest else -1
+        if self._store.generation() != known:
+            self._manifest = self._store.current()
+            self._served = {name: self._compile(v.sql) for name, v in self._manifest.views.items()}
+            self._drift_rows = self._store.drift_rows()
+            changed = True
+        if changed:
+            assert self._manifest is not None
+            wanted = {v.version: v for v in (*self._served.values(), *self.catalog.state.views.values())}
+            self._speed.follow(wanted.values(), self._manifest.frontier)
+            self._pin()
+
+    def fresh(self, name: str) -> Pinned:
+        """The newest pin, in which the view `name` is as fresh as it can be; safe from any thread.
+
+        The first look at a view waits for a step that begins now, so that it holds every record acknowledged before. From then on
+        each step computes the view for some seconds, and further looks take the newest pin without waiting.
+        Raises NotFound or Unavailable as `Pinned.view` does.
+        """
+        version = self._pin_now().view(name)[0].version
+        watched = self._speed.demand(version)
+        if not self._running:
+            self.step()
+        elif not watched or self._pin_now().speed.of(version).waiting:
+            following = self._steps_begun + 1
+            self._wake.set()
+            with self._published:
+                self._published.wait_for(lambda: self._published_step >= following, FRESH_WAIT_S)
+        return self._pin_now()
+
+    def _pin_now(self) -> Pinned:
+        if self.pinned is None:
+            raise Unavailable("the node reads what came in while it was away", hint="ask again in a second")
+        return self.pinned
+
+    def step(self) -> int:
+        """Read what is new in the stream and publish; returns the lines read."""
+        self._steps_begun += 1
+        lines = self._speed.step()
+        self._pin()
+        return lines
+
+    def _pin(self) -> None:
+        snapshot = self._speed.snapshot()
+        if self._manifest is None or (self.pinned is None and not snapshot.versions):
+            return
+        with self._published:
+            self.pinned = Pinned(self._manifest, snapshot, self._stream.shards(), self._served, self._drift_rows)
+            self._published_step = self._steps_begun
+            self._published.notify_all()
+
+    def _ready(self, view: CompiledView) -> None:
+        self._store.mark_speed_ready(view.name, view.version)
+
+    def _compile(self, sql: str) -> CompiledView:
+        if sql not in self._compiled:
+            self._compiled[sql] = compile_view(sql, self._fields)
+        return self._compiled[sql]
+
+    def _fail(self, error: TailraceError) -> None:
+        if self.problem is None or self.problem.message != error.message:
+            LOG.error("the speed layer stands still: %s (%s)", error.message, error.hint)
+        self.problem = error

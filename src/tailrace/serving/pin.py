@@ -1,0 +1,48 @@
+"""What one query stands on: a manifest and the speed states above its frontier, taken together.
+
+Made by the node's speed thread after each change, as one immutable value; a query takes the newest and keeps it, so that batch may
+move the frontier under it without a record being seen twice or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tailrace.errors import NotFound, Unavailable
+from tailrace.model.sequence import sequence_number
+from tailrace.model.shard import Shard
+from tailrace.speed.base import SpeedSnapshot
+from tailrace.states.manifest import Manifest, ViewStates
+from tailrace.views import CompiledView
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """`views`: compiled form of the versions that the manifest serves, by name."""
+
+    manifest: Manifest
+    speed: SpeedSnapshot
+    shards: tuple[Shard, ...]
+    views: Mapping[str, CompiledView] = field(default_factory=dict)
+    drift_rows: Mapping[str, int] = field(default_factory=dict)
+
+    def view(self, name: str) -> tuple[CompiledView, ViewStates]:
+        """Raises NotFound, or Unavailable while the node still reads what came in while it was away."""
+        view = self.views.get(name)
+        if view is None:
+            known = ", ".join(sorted(self.views)) or "none yet"
+            raise NotFound(f"there is no view `{name}`", hint=f"views served now: {known}")
+        if view.version not in self.speed.versions:
+            raise Unavailable(
+                f"view `{name}` is catching up with the stream", retry_after_s=1, hint="ask again in a second"
+            )
+        return view, self.manifest.views[name]
+
+    def position(self, version: str) -> dict[str, str | None]:
+        """Shard -> sequence number of its last line in an answer of this version; None where there is none yet."""
+        nexts = self.speed.of(version).next_offsets
+        return {s.id: sequence_number(s, nexts[s.id] - 1) if nexts.get(s.id) else None for s in self.shards}
+
+    def frontier(self) -> dict[str, int]:
+        return {s.id: self.manifest.frontier.get(s.id, 0) for s in self.shards}

@@ -1,0 +1,165 @@
+"""`logs`: every record once, from the lake where it has them and from the stream after that.
+
+A query sees one moment: a lake snapshot, and each shard's end as it was just after. The lake's marks say where the stream takes
+over, so no record is in both and none in neither, whatever batch commits meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from tailrace.batch.base import Lake, LakeFile, LakeSnapshot
+from tailrace.model.fields import LAKE_COLUMNS, Fields
+from tailrace.serving.sql.blocks import BlockCache
+from tailrace.serving.sql.prune import needed_files
+from tailrace.stream.base import StreamBackend
+
+LOGS = "logs"
+_TAIL = "_tailrace_tail"
+PRUNE_FILES_MIN = 4
+"""Planning a statement twice pays once there are this many files."""
+
+
+def logs_schema(fields: Fields) -> pa.Schema:
+    """The columns of `logs`: the record's, then where it stood in the stream."""
+    return pa.schema([*fields.record_schema(), *(pa.field(n, t) for n, t in LAKE_COLUMNS)])
+
+
+@dataclass(frozen=True, slots=True)
+class TailRange:
+    """Lines of a shard that the stream has and the lake has not: offsets [first, end)."""
+
+    shard_id: str
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogsMoment:
+    """What a query's `logs` consists of."""
+
+    lake: LakeSnapshot = field(default_factory=LakeSnapshot)
+    tail: tuple[TailRange, ...] = ()
+
+    @property
+    def tail_lines(self) -> int:
+        return sum(r.end - r.first for r in self.tail)
+
+
+def take_moment(stream: StreamBackend, lake: Lake) -> LogsMoment:
+    """The lake first: what it takes over later is still in the stream, and counted there."""
+    snapshot = lake.current()
+    ends = [(shard.id, snapshot.mark(shard.id).last_offset + 1) for shard in stream.shards()]
+    return LogsMoment(snapshot, tuple(TailRange(s, first, stream.end(s).next_offset) for s, first in ends))
+
+
+class TailRelation:
+    """The stream's part, read when the engine asks and again for each time a statement names `logs`.
+
+    `failure`: what the stream raised, since the engine passes on no more than its text.
+    """
+
+    def __init__(self, cache: BlockCache, ranges: Sequence[TailRange]) -> None:
+        self._cache = cache
+        self._ranges = ranges
+        self.failure: Exception | None = None
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        reader = pa.RecordBatchReader.from_batches(self._cache.schema, self._batches())
+        return reader.__arrow_c_stream__(requested_schema)
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for part in self._ranges:
+                for records in self._cache.records(part.shard_id, part.first, part.end):
+                    yield from records.to_batches()
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+class LogsRelation:
+    """Makes `logs` on a connection, for one statement at one moment."""
+
+    def __init__(self, cache: BlockCache, moment: LogsMoment) -> None:
+        self.tail = TailRelation(cache, moment.tail)
+        self._moment = moment
+        self._columns = cache.schema
+        self.files: list[LakeFile] = sorted(moment.lake.files, key=lambda f: f.time_max_us, reverse=True)
+
+    @property
+    def rows(self) -> int:
+        """Records that the statement may have to look at: those of its files and of the tail."""
+        return sum(f.rows for f in self.files) + self._moment.tail_lines
+
+    def open(self, connection: duckdb.DuckDBPyConnection) -> None:
+        if self._moment.tail_lines:
+            connection.register(_TAIL, self.tail)
+        connection.execute(self._definition())
+
+    def narrow(self, connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+        """Leave out the lake files that `sql` cannot need, by the times it asks for."""
+        if len(self.files) < PRUNE_FILES_MIN:
+            return
+        try:
+            needed = needed_files(connection, sql, self.files)
+        except duckdb.Error:
+            # The statement itself will fail the same way and say it in its own lines and columns; the transaction it needs is gone.
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN")
+            connection.execute(self._definition())
+            return
+        if len(needed) < len(self.files):
+            self.files = needed
+            connection.execute(self._definition())
+
+    def _definition(self) -> str:
+        """Newest first, so that a statement for the newest rows can stop early."""
+        parts = []
+        if self._moment.tail_lines:
+            parts.append(f"SELECT {self._list(set(self._columns.names))} FROM {_TAIL}")
+        if self.files:
+            parts.append(self._lake_part())
+        if not parts:
+            parts.append(f"SELECT {self._list(frozenset())} WHERE false")
+        return f"CREATE OR REPLACE TEMP VIEW {LOGS} AS " + " UNION ALL ".join(parts)
+
+    def _lake_part(self) -> str:
+        """Files that have the same columns are read together; a column that they lack is null."""
+        alike: dict[frozenset[str], list[LakeFile]] = {}
+        for file in self.files:
+            alike.setdefault(file.columns, []).append(file)
+        return " UNION ALL ".join(
+            f"SELECT {self._list(columns)} FROM read_parquet([{', '.join(_text(f) for f in files)}])"
+            for columns, files in alike.items()
+        )
+
+    def _list(self, have: AbstractSet[str]) -> str:
+        return ", ".join(
+            _quoted(f.name) if f.name in have else f"CAST(NULL AS {_sql_type(f.type)}) AS {_quoted(f.name)}"
+            for f in self._columns
+        )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(file: LakeFile) -> str:
+    return "'" + str(file.path).replace("'", "''") + "'"
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMP WITH TIME ZONE"
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if pa.types.is_string(kind):
+        return "VARCHAR"
+    return "BIGINT" if pa.types.is_int64(kind) else "INTEGER"

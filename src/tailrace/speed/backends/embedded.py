@@ -1,0 +1,306 @@
+"""The embedded speed layer: the node's own thread reads the stream, computes states, publishes snapshots.
+
+Reading and computing are apart. Records that have been read wait until they are many, until their epoch is sealed, or until somebody
+looks at the view; so a view that is watched is as fresh as the last step, and one that is not costs what few large
+computations cost (a micro-batch of 10,000 records costs four times as much a record as one of 200,000).
+
+Each view version has a cursor a shard. Versions at the same cursor read together; one that is new starts at the frontier
+and catches up by itself. A sealed epoch that has been read whole is merged and written as a speed segment, which batch
+compares with its own. A restart loads those segments and reads the rest of the stream again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from tailrace.errors import Corrupt
+from tailrace.runtime.clock import Clock
+from tailrace.speed.base import EpochStates, SpeedSnapshot, VersionStates
+from tailrace.speed.partials import PartialEngine, good_records, newest_event_us
+from tailrace.states.segment import (
+    SpeedSegment,
+    drop_speed_segment,
+    list_speed_segments,
+    read_speed_segment,
+    write_speed_segment,
+)
+from tailrace.stream.base import Block, EpochSeal, ReadRequest, StreamBackend
+from tailrace.views import CompiledView
+from tailrace.views.reads import fields_read
+
+READ_BYTES_MAX = 24 << 20
+PARTS_MAX = 16
+"""Computations an open epoch may hold before they are merged into one."""
+WAITING_MAX = 400_000
+"""Records of a version that may wait; beyond it they are computed though nobody looks."""
+DEMAND_S = 3.0
+"""How long a look at a view keeps it computed at every step."""
+
+
+@dataclass(slots=True)
+class _Version:
+    """A view version, how far it has read and what it has computed; mutable, owned by the speed thread."""
+
+    view: CompiledView
+    next_offset: dict[str, int] = field(default_factory=dict)
+    computed: dict[str, int] = field(default_factory=dict)
+    epochs: dict[tuple[str, int], EpochStates] = field(default_factory=dict)
+    waiting: dict[tuple[str, int], list[pa.Table]] = field(default_factory=dict)
+    waiting_records: int = 0
+    complete_through_us: int | None = None
+    change: int = 0
+    announced: bool = False
+
+    def states(self) -> VersionStates:
+        epochs = tuple(self.epochs[key] for key in sorted(self.epochs))
+        return VersionStates(epochs, dict(self.computed), self.waiting_records, self.complete_through_us, self.change)
+
+    def move_to(self, shard: str, offset: int) -> None:
+        """Read on from `offset`, unless it has got further already."""
+        self.next_offset[shard] = max(self.next_offset.get(shard, 0), offset)
+        self.computed[shard] = max(self.computed.get(shard, 0), offset)
+
+
+class EmbeddedSpeed:
+    """All methods but `snapshot` are called by one thread.
+
+    `on_ready(view)` is called once, when a version has caught up with the others; `on_block(block)` for every block read first.
+    """
+
+    def __init__(
+        self,
+        stream: StreamBackend,
+        states_dir: Path,
+        clock: Clock,
+        *,
+        on_ready: Callable[[CompiledView], None] = lambda view: None,
+        on_blocks: Callable[[list[Block]], None] = lambda blocks: None,
+    ) -> None:
+        self._stream = stream
+        self._states_dir = states_dir
+        self._clock = clock
+        self._on_ready = on_ready
+        self._on_blocks = on_blocks
+        self._engine = PartialEngine()
+        self._versions: dict[str, _Version] = {}
+        self._fields: tuple[str, ...] = ()
+        self._demanded_until_s: dict[str, float] = {}
+        self._frontier: dict[str, int] = {}
+        self._seals: dict[str, dict[int, EpochSeal]] = {}
+        self._seen: dict[str, int] = {}
+        self._newest_event_us: int | None = None
+        self._snapshot = SpeedSnapshot()
+
+    def snapshot(self) -> SpeedSnapshot:
+        """The newest published snapshot; safe from any thread."""
+        return self._snapshot
+
+    def demand(self, version: str) -> bool:
+        """Compute all that is read of this version at each step of the next seconds; True if that was so already."""
+        now_s = self._clock.monotonic_s()
+        watched = self._demanded_until_s.get(version, now_s) > now_s
+        self._demanded_until_s[version] = now_s + DEMAND_S
+        return watched
+
+    def follow(self, views: Iterable[CompiledView], frontier: Mapping[str, int]) -> None:
+        """Hold exactly these versions, above this frontier, from now on; drop what either makes needless."""
+        wanted = {view.version: view for view in views}
+        self._fields = tuple(sorted({"timestamp"}.union(*(fields_read(view) for view in wanted.values()))))
+        self._frontier = {shard.id: frontier.get(shard.id, 0) for shard in self._stream.shards()}
+        for gone in self._versions.keys() - wanted.keys():
+            self._forget(self._versions.pop(gone))
+        for version in self._versions.values():
+            self._drop_covered(version)
+            for shard, covered in self._frontier.items():
+                version.move_to(shard, _first_offset_above(self._stream, shard, covered))
+        for new in wanted.keys() - self._versions.keys():
+            self._versions[new] = self._start(wanted[new])
+        self._publish()
+
+    def step(self) -> int:
+        """Read what is new, once, compute what is due, publish; returns the number of lines read."""
+        asked_at_us = self._clock.now_us()
+        ends = {shard.id: self._stream.end(shard.id).next_offset for shard in self._stream.shards()}
+        lines = sum(self._read_shard(shard) for shard in ends)
+        self._learn_seals()
+        for version in self._versions.values():
+            caught_up = all(version.next_offset[shard] >= end for shard, end in ends.items())
+            if self._due(version, caught_up):
+                self._compute(version)
+            if caught_up and not version.waiting_records:
+                version.complete_through_us = asked_at_us
+                self._announce(version)
+            self._close_epochs(version)
+        self._publish()
+        return lines
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def _read_shard(self, shard: str) -> int:
+        """One read for each distinct cursor of the shard, so that a version that catches up does not hold up the rest."""
+        cursors: dict[int, list[_Version]] = {}
+        for version in self._versions.values():
+            cursors.setdefault(version.next_offset[shard], []).append(version)
+        lines = 0
+        for start, versions in sorted(cursors.items(), reverse=True):
+            blocks = self._stream.read(ReadRequest(shard, start, max_bytes=READ_BYTES_MAX))
+            if not blocks:
+                continue
+            self._note_first(shard, blocks)
+            for epoch, group in _by_epoch(blocks).items():
+                self._add(shard, epoch, group, start, versions)
+            for version in versions:
+                version.next_offset[shard] = blocks[-1].last_offset + 1
+            lines += blocks[-1].last_offset + 1 - start
+        return lines
+
+    def _note_first(self, shard: str, blocks: list[Block]) -> None:
+        fresh = [block for block in blocks if block.first_offset >= self._seen.get(shard, 0)]
+        if fresh:
+            self._seen[shard] = fresh[-1].last_offset + 1
+            self._on_blocks(fresh)
+
+    def _add(self, shard: str, epoch: int, blocks: list[Block], start: int, versions: list[_Version]) -> None:
+        tables = [good_records(_from_offset(block, start)).select(self._fields) for block in blocks]
+        records = pa.concat_tables(tables, promote_options="permissive")
+        if records.num_rows:
+            newest = newest_event_us(records)
+            self._newest_event_us = max(filter(None, (newest, self._newest_event_us)), default=None)
+        for version in versions:
+            version.waiting.setdefault((shard, epoch), []).append(records)
+            version.waiting_records += records.num_rows
+
+    # -- computing -----------------------------------------------------------------------------------------------
+
+    def _due(self, version: _Version, caught_up: bool) -> bool:
+        """Whether the version's waiting records are to be computed in this step."""
+        if not version.waiting:
+            return False
+        demanded = self._demanded_until_s.get(version.view.version, float("-inf")) > self._clock.monotonic_s()
+        beginning = caught_up and not version.announced
+        sealed = any(epoch in self._seals[shard] for shard, epoch in version.waiting)
+        return demanded or beginning or sealed or version.waiting_records >= WAITING_MAX
+
+    def _compute(self, version: _Version) -> None:
+        """All that waits, so that the version's states are those of every record before its cursors."""
+        for (shard, epoch), tables in version.waiting.items():
+            records = pa.concat_tables(tables, promote_options="permissive")
+            known = version.epochs.get((shard, epoch), EpochStates(shard, epoch, 0, ()))
+            parts = (*known.parts, self._engine.partial(version.view, records))
+            if len(parts) > PARTS_MAX:
+                parts = (self._engine.merge(version.view, parts),)
+            version.epochs[shard, epoch] = EpochStates(shard, epoch, known.records + records.num_rows, parts)
+        version.waiting, version.waiting_records = {}, 0
+        version.computed = dict(version.next_offset)
+        version.change += 1
+
+    # -- epochs --------------------------------------------------------------------------------------------------
+
+    def _learn_seals(self) -> None:
+        for shard in self._frontier:
+            known = self._seals.setdefault(shard, {})
+            newest = max(known, default=self._frontier[shard])
+            known.update({seal.epoch: seal for seal in self._stream.seals(shard, newest)})
+
+    def _close_epochs(self, version: _Version) -> None:
+        """Merge and write every epoch that is sealed and computed whole."""
+        for seals in self._seals.values():
+            for seal in seals.values():
+                self._close(version, seal)
+
+    def _close(self, version: _Version, seal: EpochSeal) -> None:
+        states = version.epochs.get((seal.shard_id, seal.epoch))
+        if states is None or states.sealed or version.computed[seal.shard_id] <= seal.last_offset:
+            return
+        merged = self._engine.merge(version.view, states.parts)
+        segment = SpeedSegment(seal.shard_id, seal.epoch, states.records, merged)
+        write_speed_segment(self._states_dir, version.view.version, segment)
+        version.epochs[seal.shard_id, seal.epoch] = EpochStates(
+            seal.shard_id, seal.epoch, states.records, (merged,), sealed=True
+        )
+
+    # -- coming and going ----------------------------------------------------------------------------------------
+
+    def _start(self, view: CompiledView) -> _Version:
+        """A version as far as its speed segments above the frontier reach without a hole."""
+        version = _Version(view)
+        on_disk = set(list_speed_segments(self._states_dir, view.version))
+        for shard, frontier in self._frontier.items():
+            version.move_to(shard, _first_offset_above(self._stream, shard, frontier))
+            for seal in self._stream.seals(shard, frontier):
+                if (shard, seal.epoch) not in on_disk or not self._load(version, shard, seal):
+                    break
+                version.move_to(shard, seal.last_offset + 1)
+        self._drop_covered(version)
+        return version
+
+    def _load(self, version: _Version, shard: str, seal: EpochSeal) -> bool:
+        """Take a speed segment from disk; a damaged one is dropped and computed again from the stream."""
+        try:
+            segment = read_speed_segment(self._states_dir, version.view.version, shard, seal.epoch)
+        except Corrupt:
+            drop_speed_segment(self._states_dir, version.view.version, shard, seal.epoch)
+            return False
+        if segment is None:
+            return False
+        version.epochs[shard, seal.epoch] = EpochStates(
+            shard, seal.epoch, segment.records, (segment.tables,), sealed=True
+        )
+        return True
+
+    def _drop_covered(self, version: _Version) -> None:
+        for key in [k for k in version.epochs if k[1] <= self._frontier[k[0]]]:
+            del version.epochs[key]
+            version.change += 1
+        for key in [k for k in version.waiting if k[1] <= self._frontier[k[0]]]:
+            version.waiting_records -= sum(records.num_rows for records in version.waiting.pop(key))
+        for shard, epoch in list_speed_segments(self._states_dir, version.view.version):
+            if epoch <= self._frontier.get(shard, 0):
+                drop_speed_segment(self._states_dir, version.view.version, shard, epoch)
+        for shard, seals in self._seals.items():
+            self._seals[shard] = {epoch: seal for epoch, seal in seals.items() if epoch > self._frontier[shard]}
+
+    def _forget(self, version: _Version) -> None:
+        for shard, epoch in list_speed_segments(self._states_dir, version.view.version):
+            drop_speed_segment(self._states_dir, version.view.version, shard, epoch)
+
+    # -- publishing ----------------------------------------------------------------------------------------------
+
+    def _announce(self, version: _Version) -> None:
+        if not version.announced:
+            version.announced = True
+            self._on_ready(version.view)
+
+    def _publish(self) -> None:
+        cursors = [version.next_offset for version in self._versions.values()]
+        self._snapshot = SpeedSnapshot(
+            versions={name: v.states() for name, v in self._versions.items() if v.announced},
+            read_offsets={shard: min(c[shard] for c in cursors) for shard in self._frontier} if cursors else {},
+            newest_event_us=self._newest_event_us,
+        )
+
+
+def _by_epoch(blocks: list[Block]) -> dict[int, list[Block]]:
+    groups: dict[int, list[Block]] = {}
+    for block in blocks:
+        groups.setdefault(block.epoch, []).append(block)
+    return groups
+
+
+def _from_offset(block: Block, start: int) -> pa.Table:
+    """The block's lines from `start` on; a read may begin in the middle of a block."""
+    assert block.columns is not None, "speed reads blocks with their columns"
+    return block.columns.slice(max(0, start - block.first_offset))
+
+
+def _first_offset_above(stream: StreamBackend, shard: str, frontier: int) -> int:
+    """Where the records begin that a frontier does not cover: the next sealed epoch's first, or the open epoch's."""
+    above = stream.seals(shard, frontier)
+    if above:
+        return above[0].first_offset
+    seals = stream.seals(shard)
+    return seals[-1].last_offset + 1 if seals else stream.end(shard).earliest_offset

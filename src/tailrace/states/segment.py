@@ -1,0 +1,159 @@
+"""Immutable state segments: the states of one view version, layer, shard and epoch range.
+
+A batch segment is a Parquet file a table (so that a query reads only the windows it needs); a speed segment is one file that
+holds all its tables, because it lives for seconds. File names carry everything but the counts, so that a folder listing is
+enough to find the speed segments; batch segments are found through the manifest only.
+
+Speed file layout (version 1): 8 bytes `TRSEG001`, uint32 length of a JSON head, uint32 CRC-32 of everything after it, the head
+(`{"records": n, "tables": [[name, bytes], ...]}`), then each table as an Arrow IPC stream. Integers little-endian.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tailrace.errors import Corrupt
+from tailrace.runtime.files import write_atomic
+from tailrace.runtime.ids import unique_id
+from tailrace.states.tables import StateTables, window_range_us
+
+_MAGIC = b"TRSEG001"
+_FIXED = struct.Struct("<8sII")
+_SPEED_NAME = re.compile(r"(shardId-\d{12})-(\d{10})\.segment")
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """One batch segment, as the manifest names it. `files`: table name -> path below the states folder.
+
+    `records`: good records it was computed from. `window_first_us`..`window_last_us`: its windows (None if it has no rows).
+    """
+
+    id: str
+    version: str
+    shard: str
+    epoch_first: int
+    epoch_last: int
+    records: int
+    rows: int
+    bytes: int
+    window_first_us: int | None
+    window_last_us: int | None
+    files: dict[str, str]
+
+    def overlaps(self, from_us: int | None, to_us: int | None) -> bool:
+        """Whether it has a window that starts in [from_us, to_us); None is no bound."""
+        if self.window_first_us is None or self.window_last_us is None:
+            return False
+        return (to_us is None or self.window_first_us < to_us) and (from_us is None or self.window_last_us >= from_us)
+
+
+def write_batch_segment(
+    states_dir: Path, version: str, shard: str, epochs: tuple[int, int], records: int, tables: StateTables
+) -> Segment:
+    """Write merged `tables` as Parquet; returns once all files are durable. Nothing names them until a manifest does."""
+    segment_id = f"{shard}-{epochs[0]:010d}-{epochs[1]:010d}-{unique_id()}"
+    files: dict[str, str] = {}
+    size = 0
+    for name, table in tables.items():
+        relative = f"batch/{version}/{segment_id}.{name}.parquet"
+        sink = pa.BufferOutputStream()
+        pq.write_table(table.sort_by("window_start"), sink, compression="zstd", row_group_size=65_536)
+        data = sink.getvalue()
+        write_atomic(states_dir / relative, memoryview(data))
+        files[name] = relative
+        size += data.size
+    windows = window_range_us(tables)
+    return Segment(
+        id=segment_id,
+        version=version,
+        shard=shard,
+        epoch_first=epochs[0],
+        epoch_last=epochs[1],
+        records=records,
+        rows=sum(t.num_rows for t in tables.values()),
+        bytes=size,
+        window_first_us=windows[0] if windows else None,
+        window_last_us=windows[1] if windows else None,
+        files=files,
+    )
+
+
+def read_batch_table(states_dir: Path, segment: Segment, name: str) -> pa.Table:
+    """All rows of one table. Raises Corrupt if the file is missing or does not read."""
+    path = states_dir / segment.files[name]
+    try:
+        return pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowException) as error:
+        raise Corrupt(str(path), str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedSegment:
+    """The merged states of one view version for one sealed epoch of one shard."""
+
+    shard: str
+    epoch: int
+    records: int
+    tables: Mapping[str, pa.Table]
+
+
+def _speed_path(states_dir: Path, version: str, shard: str, epoch: int) -> Path:
+    return states_dir / "speed" / version / f"{shard}-{epoch:010d}.segment"
+
+
+def write_speed_segment(states_dir: Path, version: str, segment: SpeedSegment) -> None:
+    """Write it whole under its name. Not fsynced: the stream can always make it again."""
+    bodies: list[tuple[str, pa.Buffer]] = []
+    for name, table in segment.tables.items():
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        bodies.append((name, sink.getvalue()))
+    head = msgspec.json.encode({"records": segment.records, "tables": [[n, b.size] for n, b in bodies]})
+    payload = head + b"".join(memoryview(b) for _, b in bodies)
+    data = _FIXED.pack(_MAGIC, len(head), zlib.crc32(payload)) + payload
+    write_atomic(_speed_path(states_dir, version, segment.shard, segment.epoch), data, durable=False)
+
+
+def read_speed_segment(states_dir: Path, version: str, shard: str, epoch: int) -> SpeedSegment | None:
+    """None if it has not been written. Raises Corrupt if its bytes are not those written."""
+    path = _speed_path(states_dir, version, shard, epoch)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if len(data) < _FIXED.size:
+        raise Corrupt(str(path), "it is shorter than its head", hint="delete it; the stream makes it again")
+    magic, head_bytes, checksum = _FIXED.unpack_from(data)
+    if magic != _MAGIC or zlib.crc32(memoryview(data)[_FIXED.size :]) != checksum:
+        raise Corrupt(str(path), "checksum does not match", hint="delete it; the stream makes it again")
+    head = msgspec.json.decode(data[_FIXED.size : _FIXED.size + head_bytes])
+    tables: dict[str, pa.Table] = {}
+    at = _FIXED.size + head_bytes
+    for name, size in head["tables"]:
+        tables[name] = pa.ipc.open_stream(pa.py_buffer(data)[at : at + size]).read_all()
+        at += size
+    return SpeedSegment(shard, epoch, head["records"], tables)
+
+
+def list_speed_segments(states_dir: Path, version: str) -> list[tuple[str, int]]:
+    """(shard, epoch) of each speed segment of a version, ascending."""
+    folder = states_dir / "speed" / version
+    if not folder.is_dir():
+        return []
+    found = (_SPEED_NAME.fullmatch(path.name) for path in folder.iterdir())
+    return sorted((match[1], int(match[2])) for match in found if match)
+
+
+def drop_speed_segment(states_dir: Path, version: str, shard: str, epoch: int) -> None:
+    """Forget it; no matter if it is gone already."""
+    _speed_path(states_dir, version, shard, epoch).unlink(missing_ok=True)
