@@ -1,0 +1,80 @@
+"""The program: its commands in the order of a first visit, and what becomes of errors.
+
+Exit codes: 0 done, 1 the answer is bad, 2 wrong usage, 3 unavailable.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from tailrace.cli import demo, doctor, explain, produce, query, tail, up, version, views
+from tailrace.cli.output import UNAVAILABLE, WRONG_USAGE, ending_with_reader, fail
+from tailrace.errors import Invalid, TailraceError
+
+app = typer.Typer(
+    name="tailrace",
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error came from.", envvar="TAILRACE_DEBUG")
+    ] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=version.print_and_exit)
+    ] = False,
+) -> None:
+    """See what your micro-services are doing now, and trust the number.
+
+    Begin with `tailrace demo`: it starts a node with made-up traffic and shows where to look.
+    """
+    if debug:
+        os.environ["TAILRACE_DEBUG"] = "1"
+
+
+app.command("demo")(ending_with_reader(demo.demo))
+app.command("up")(ending_with_reader(up.up))
+app.command("tail")(ending_with_reader(tail.tail))
+app.command("query")(ending_with_reader(query.query))
+app.command("explain")(ending_with_reader(explain.explain))
+app.add_typer(views.app, name="views")
+app.command("produce")(ending_with_reader(produce.produce))
+app.command("doctor")(ending_with_reader(doctor.doctor))
+app.command("version")(ending_with_reader(version.version))
+
+
+def main(words: list[str]) -> int:
+    """The exit code of `tailrace WORDS`."""
+    try:
+        typer.main.get_command(app).main(args=words, prog_name="tailrace")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0
+    except KeyboardInterrupt:
+        return 0
+    except TailraceError as error:
+        fail(error, as_json="--json" in words)
+        return exit_code(error)
+    return 0
+
+
+def exit_code(error: TailraceError) -> int:
+    return WRONG_USAGE if isinstance(error, Invalid) else UNAVAILABLE
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    run()

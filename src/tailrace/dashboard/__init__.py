@@ -1,0 +1,1 @@
+"""The node's HTTP surface: the API, the live socket, the tail, and the page that uses them."""

@@ -1,0 +1,98 @@
+"""The node's ASGI application: routes, error shape, the page. Listens on a unix socket; the ingest processes pass requests on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from tailrace.dashboard.app import routes as page_routes
+from tailrace.dashboard.encode import error_response, json_response
+from tailrace.dashboard.live import LiveSession
+from tailrace.dashboard.openapi import document
+from tailrace.dashboard.pipeline_api import healthz, metrics, pipeline, readyz
+from tailrace.dashboard.services import NodeServices
+from tailrace.dashboard.tail import tail
+from tailrace.dashboard.views_api import explain_view, list_views, read_view
+from tailrace.errors import NotFound, TailraceError, Unavailable
+
+
+def create_app(services: NodeServices) -> Starlette:
+    """All of the node's HTTP surface but `POST /v1/logs`, which the ingest processes answer themselves."""
+    app = Starlette(
+        routes=[
+            Route("/v1/views", list_views),
+            Route("/v1/views/{name}", read_view),
+            Route("/v1/explain/{name}", explain_view),
+            Route("/v1/query", query, methods=["POST"]),
+            Route("/v1/tail", tail),
+            WebSocketRoute("/v1/live", live),
+            Route("/v1/pipeline", pipeline),
+            Route("/metrics", metrics),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/openapi.json", openapi),
+            *page_routes(),
+        ],
+        exception_handlers={TailraceError: error_response, 404: not_found, 405: not_allowed},
+    )
+    app.state.services = services
+    app.state.query_client = httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(uds=str(services.query_socket)), base_url="http://query", timeout=None
+    )
+    return app
+
+
+async def live(socket: WebSocket) -> None:
+    await LiveSession(socket, socket.app.state.services).run()
+
+
+async def query(request: Request) -> Response:
+    """Passed on to the query process, answer and all; if the client goes, the query is cancelled there."""
+    client: httpx.AsyncClient = request.app.state.query_client
+    headers = {k: v for k, v in request.headers.items() if k in ("accept", "content-type")}
+    sent = client.build_request(
+        "POST", request.url.path, params=request.query_params, headers=headers, content=await request.body()
+    )
+    try:
+        answer = await client.send(sent, stream=True)
+    except httpx.TransportError as error:
+        raise Unavailable(
+            "the query process is starting again", retry_after_s=1, hint="ask again in a second"
+        ) from error
+    kept = {
+        k: v
+        for k, v in answer.headers.items()
+        if k in ("content-type", "content-length", "retry-after", "content-disposition")
+    }
+    return StreamingResponse(_body(answer), status_code=answer.status_code, headers=kept)
+
+
+async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in answer.aiter_raw():
+            yield chunk
+    finally:
+        await answer.aclose()
+
+
+async def openapi(request: Request) -> Response:
+    return JSONResponse(document())
+
+
+async def not_found(request: Request, error: Exception) -> Response:
+    return json_response(NotFound(f"there is nothing at `{request.url.path}`", hint="see /openapi.json").as_json(), 404)
+
+
+async def not_allowed(request: Request, error: Exception) -> Response:
+    problem = {
+        "code": "method_not_allowed",
+        "message": f"`{request.method}` is not possible here",
+        "hint": "see /openapi.json",
+    }
+    return json_response({"error": problem}, 405)

@@ -1,0 +1,127 @@
+"""`/v1/live`: one WebSocket a tab, all its subscriptions on it; at most four frames a second each.
+
+A client that reads too slowly is not queued for: it simply gets the newest result when it is ready again, after a
+`gap` frame that counts what was left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from tailrace.dashboard.encode import encode
+from tailrace.dashboard.services import NodeServices
+from tailrace.errors import Invalid, TailraceError
+from tailrace.model.window import iso
+from tailrace.serving.subscribe import Frame, Subscription, with_head
+
+TICK_S = 0.25
+HEARTBEAT_S = 5.0
+SUBSCRIPTIONS_MAX = 64
+SLOW_S = 2.0
+"""A frame that takes longer to be taken by the client counts as a gap."""
+
+
+class _Message(msgspec.Struct, kw_only=True):
+    op: str
+    sub: str
+    view: str = ""
+    over: str = "5m"
+    step: str | None = None
+    total: bool = False
+    where: str | None = None
+    top: dict[str, object] | None = None
+
+
+@dataclass(slots=True)
+class _Held:
+    """One subscription of one client."""
+
+    wish: Subscription
+    seq: int = 0
+    key: tuple[object, ...] | None = None
+    failed: str | None = None
+
+
+class LiveSession:
+    """One socket, from accept to close."""
+
+    def __init__(self, socket: WebSocket, services: NodeServices) -> None:
+        self._socket = socket
+        self._services = services
+        self._held: dict[str, _Held] = {}
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        await self._socket.accept()
+        sender = asyncio.create_task(self._send_frames())
+        try:
+            while True:
+                self._take(await self._socket.receive_text())
+        except WebSocketDisconnect:
+            return
+        except Invalid as error:
+            await self._socket.send_bytes(encode({"kind": "error", **error.as_json()}))
+            await self._socket.close(1003)
+        finally:
+            sender.cancel()
+
+    def _take(self, text: str) -> None:
+        try:
+            message = msgspec.json.decode(text, type=_Message)
+            if message.op == "unsubscribe":
+                self._held.pop(message.sub, None)
+                return
+            if message.op != "subscribe":
+                raise Invalid(f"unknown op `{message.op}`", hint="use subscribe or unsubscribe")
+            fields = {k: getattr(message, k) for k in ("view", "over", "step", "total", "where", "top")}
+            wish = msgspec.convert(fields, Subscription)
+        except msgspec.MsgspecError as error:
+            raise Invalid(f"message does not parse: {error}", hint="see /openapi.json for the frames") from error
+        if len(self._held) >= SUBSCRIPTIONS_MAX and message.sub not in self._held:
+            raise Invalid(f"more than {SUBSCRIPTIONS_MAX} subscriptions on one socket")
+        self._held[message.sub] = _Held(wish)
+        self._wake.set()
+
+    async def _send_frames(self) -> None:
+        loop = asyncio.get_running_loop()
+        beat_s = loop.time()
+        while True:
+            for sub, held in list(self._held.items()):
+                await self._send_one(sub, held)
+            if loop.time() - beat_s >= HEARTBEAT_S:
+                beat_s = loop.time()
+                await self._send({"kind": "heartbeat", "server_now": iso(self._services.clock.now_us())})
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), TICK_S)
+            except TimeoutError:
+                continue
+
+    async def _send_one(self, sub: str, held: _Held) -> None:
+        now_us = self._services.clock.now_us()
+        try:
+            frame = await asyncio.to_thread(self._frame, held.wish, now_us)
+        except TailraceError as error:
+            if held.failed != error.message:
+                held.failed, held.key = error.message, None
+                await self._send({"sub": sub, "kind": "error", **error.as_json()})
+            return
+        held.failed = None
+        if frame.key == held.key or self._held.get(sub) is not held:
+            return
+        held.key, held.seq = frame.key, held.seq + 1
+        started_s = asyncio.get_running_loop().time()
+        await self._socket.send_text(with_head(frame, sub, held.seq, now_us).decode())
+        late_s = asyncio.get_running_loop().time() - started_s
+        if late_s > SLOW_S:
+            await self._send({"sub": sub, "kind": "gap", "dropped": int(late_s / TICK_S)})
+
+    def _frame(self, wish: Subscription, now_us: int) -> Frame:
+        return self._services.live.frame(wish, self._services.fresh(wish.view), now_us)
+
+    async def _send(self, value: dict[str, object]) -> None:
+        await self._socket.send_text(encode(value).decode())

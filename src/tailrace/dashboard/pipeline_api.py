@@ -1,0 +1,254 @@
+"""`/v1/pipeline`, `/metrics`, `/healthz`, `/readyz`: the lambda made visible."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from tailrace import __version__
+from tailrace.dashboard.encode import json_response
+from tailrace.dashboard.services import NodeServices
+from tailrace.errors import Unavailable
+from tailrace.model.sequence import sequence_number
+from tailrace.model.shard import Shard
+from tailrace.model.window import iso
+from tailrace.serving.ledger import ledger
+from tailrace.serving.pin import Pinned
+from tailrace.stream.base import ReadRequest
+
+DEAD_LETTERS_SHOWN = 20
+DEAD_LETTER_BLOCKS_MAX = 200
+RAW_BYTES_SHOWN = 2_000
+RATE_WINDOW_US = 10_000_000
+
+
+async def pipeline(request: Request) -> Response:
+    services: NodeServices = request.app.state.services
+    return json_response(await asyncio.to_thread(_pipeline, services))
+
+
+async def metrics(request: Request) -> Response:
+    services: NodeServices = request.app.state.services
+    text = await asyncio.to_thread(lambda: render_metrics(_pipeline(services)))
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def healthz(request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def readyz(request: Request) -> Response:
+    """Ready once every shipped view answers."""
+    services: NodeServices = request.app.state.services
+    pinned = services.pinned()
+    missing = services.follower.catalog.state.shipped - pinned.views.keys()
+    if missing:
+        raise Unavailable(f"views are being built: {', '.join(sorted(missing))}", hint="ask again in a second")
+    return PlainTextResponse("ready\n")
+
+
+def _pipeline(services: NodeServices) -> dict[str, Any]:
+    pinned = services.pinned()
+    now_us = services.clock.now_us()
+    book = ledger(services.stream, pinned)
+    problem = services.follower.problem
+    return {
+        "node": {
+            "version": __version__,
+            "started_at": iso(services.started_us),
+            "uptime_s": (now_us - services.started_us) // 1_000_000,
+            "now": iso(now_us),
+            "problem": problem.as_json()["error"] if problem else None,
+        },
+        "generation": pinned.manifest.generation,
+        "frontier": pinned.frontier(),
+        "complete_through": _complete_through(pinned),
+        "newest_event_at": iso(pinned.speed.newest_event_us) if pinned.speed.newest_event_us else None,
+        "shards": [_shard_row(services, pinned, shard, now_us) for shard in services.stream.shards()],
+        "lake": {
+            "rows": sum(pinned.manifest.lake.rows.values()),
+            "files": pinned.manifest.lake.files,
+            "bytes": pinned.manifest.lake.bytes,
+            "snapshot": str(pinned.manifest.lake.snapshot_id) if pinned.manifest.lake.snapshot_id else None,
+        },
+        "views": [_view_row(pinned, name) for name in sorted(pinned.views)],
+        "ledger": book,
+        "dead_letters": {"count": book["dead_lettered"], "recent": _dead_letters(services, book["dead_lettered"])},
+        "findings": [
+            {
+                "view": f.view,
+                "shard": f.shard,
+                "epoch_first": f.epoch_first,
+                "epoch_last": f.epoch_last,
+                "differing_rows": f.differing_rows,
+                "found_at": iso(f.found_us),
+                "sample": f.sample,
+                "acknowledged": f.acknowledged,
+            }
+            for f in services.store.findings()[:20]
+        ],
+        "processes": [{"role": p.role, "pid": p.pid, "rss_bytes": _rss_bytes(p.pid)} for p in services.processes()],
+    }
+
+
+def _shard_row(services: NodeServices, pinned: Pinned, shard: Shard, now_us: int) -> dict[str, Any]:
+    end = services.stream.end(shard.id)
+    seals = services.stream.seals(shard.id, max(0, end.open_epoch - 4))
+    read_to = pinned.speed.read_offsets.get(shard.id, 0)
+    frontier = pinned.manifest.frontier.get(shard.id, 0)
+    above = services.stream.seals(shard.id, frontier)
+    batch_to = (
+        above[0].first_offset if above else end.next_offset - end.open_counts.stored - end.open_counts.dead_lettered
+    )
+    recent = [s for s in seals if s.sealed_at_us > now_us - RATE_WINDOW_US]
+    span_us = now_us - min((s.sealed_at_us for s in seals if s not in recent), default=services.started_us)
+    fresh = (
+        sum(s.counts.stored + s.counts.dead_lettered for s in recent)
+        + end.open_counts.stored
+        + end.open_counts.dead_lettered
+    )
+    return {
+        "id": shard.id,
+        "position": sequence_number(shard, end.next_offset - 1) if end.next_offset else None,
+        "lines": end.next_offset,
+        "bytes": end.bytes,
+        "lines_per_s": round(fresh / max(span_us / 1e6, 1.0), 1),
+        "open_epoch": end.open_epoch,
+        "sealed_epoch": seals[-1].epoch if seals else end.open_epoch - 1,
+        "frontier_epoch": frontier,
+        "speed_lag_lines": max(0, end.next_offset - read_to),
+        "batch_lag_lines": max(0, end.next_offset - batch_to),
+    }
+
+
+def _complete_through(pinned: Pinned) -> str | None:
+    """Of the view that is furthest behind: one that nobody looks at may wait until its epoch is sealed."""
+    times = [pinned.speed.of(view.version).complete_through_us for view in pinned.views.values()]
+    known = [time for time in times if time is not None]
+    return iso(min(known)) if known and len(known) == len(times) else None
+
+
+def _view_row(pinned: Pinned, name: str) -> dict[str, Any]:
+    states = pinned.manifest.views[name]
+    return {
+        "name": name,
+        "version": states.version,
+        "status": "live" if states.version in pinned.speed.versions else "catching up",
+        "drift_rows": pinned.drift_rows.get(states.version, 0),
+        "segments": len(states.segments),
+        "state_rows": sum(s.rows for s in states.segments),
+        "state_bytes": sum(s.bytes for s in states.segments),
+    }
+
+
+def _dead_letters(services: NodeServices, count: int) -> list[dict[str, Any]]:
+    """The newest dead letters, found by walking the newest epochs that have any, newest shard blocks first."""
+    if count == 0:
+        return []
+    found: list[dict[str, Any]] = []
+    for shard in services.stream.shards():
+        found += _shard_dead_letters(services, shard)
+    found.sort(key=lambda letter: str(letter["arrived_at"]), reverse=True)
+    return found[:DEAD_LETTERS_SHOWN]
+
+
+def _shard_dead_letters(services: NodeServices, shard: Shard) -> list[dict[str, Any]]:
+    end = services.stream.end(shard.id)
+    seals = services.stream.seals(shard.id)
+    open_first = seals[-1].last_offset + 1 if seals else end.earliest_offset
+    spans = [(s.first_offset, s.last_offset) for s in seals if s.counts.dead_lettered]
+    if end.open_counts.dead_lettered:
+        spans.append((open_first, end.next_offset - 1))
+    found: list[dict[str, Any]] = []
+    for first, last in reversed(spans):
+        found += _span_dead_letters(services, shard, first, last)
+        if len(found) >= DEAD_LETTERS_SHOWN:
+            break
+    return found
+
+
+def _span_dead_letters(services: NodeServices, shard: Shard, first: int, last: int) -> list[dict[str, Any]]:
+    letters: list[dict[str, Any]] = []
+    at, blocks_read = first, 0
+    while at <= last and blocks_read < DEAD_LETTER_BLOCKS_MAX:
+        blocks = services.stream.read(ReadRequest(shard.id, at, max_blocks=16, with_columns=False, with_raw=True))
+        if not blocks:
+            break
+        for block in blocks:
+            assert block.raw is not None, "dead letters are read with their raw bytes"
+            reasons = block.raw["reason"].to_pylist()
+            for index, reason in enumerate(reasons):
+                offset = block.first_offset + index
+                if reason is not None and first <= offset <= last:
+                    raw = block.raw["raw"][index].as_py()
+                    letters.append(
+                        {
+                            "shard": shard.id,
+                            "sequence_number": sequence_number(shard, offset),
+                            "arrived_at": iso(block.arrived_at_us),
+                            "reason": reason,
+                            "raw": raw[:RAW_BYTES_SHOWN].decode("utf-8", "backslashreplace"),
+                            "raw_bytes": len(raw),
+                        }
+                    )
+        at = blocks[-1].last_offset + 1
+        blocks_read += len(blocks)
+    return letters[-DEAD_LETTERS_SHOWN:]
+
+
+def _rss_bytes(pid: int) -> int | None:
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    except OSError:
+        return None
+    return int(pages) * 4096
+
+
+def render_metrics(state: dict[str, Any]) -> str:
+    """Prometheus text format 0.0.4, from the value of `/v1/pipeline`. Counters are those of the ledger, so they survive restarts."""
+    lines: list[str] = []
+
+    def metric(name: str, kind: str, about: str, samples: list[tuple[str, Any]]) -> None:
+        lines.append(f"# HELP {name} {about}")
+        lines.append(f"# TYPE {name} {kind}")
+        lines.extend(f"{name}{labels} {value}" for labels, value in samples)
+
+    book = state["ledger"]
+    for field in ("received", "stored", "dead_lettered", "deduplicated"):
+        metric(
+            f"tailrace_stream_{field}_lines_total", "counter", f"Lines {field.replace('_', ' ')}.", [("", book[field])]
+        )
+    metric(
+        "tailrace_ledger_balanced",
+        "gauge",
+        "1 if every stage holds what the stream stored.",
+        [("", int(book["balanced"]))],
+    )
+    shards = [(f'{{shard="{s["id"]}"}}', s) for s in state["shards"]]
+    for field, about in (
+        ("speed_lag_lines", "Lines in the stream that the speed layer has not read."),
+        ("batch_lag_lines", "Lines in the stream above the frontier."),
+        ("open_epoch", "Epoch that is open now."),
+        ("frontier_epoch", "Last epoch that batch covers."),
+    ):
+        metric(f"tailrace_shard_{field}", "gauge", about, [(labels, s[field]) for labels, s in shards])
+    metric("tailrace_shard_bytes", "gauge", "Bytes of a shard on disk.", [(labels, s["bytes"]) for labels, s in shards])
+    views = [(f'{{view="{v["name"]}"}}', v) for v in state["views"]]
+    metric(
+        "tailrace_view_drift_rows",
+        "gauge",
+        "State rows on which speed and batch differ.",
+        [(k, v["drift_rows"]) for k, v in views],
+    )
+    metric(
+        "tailrace_view_state_rows", "gauge", "State rows in batch segments.", [(k, v["state_rows"]) for k, v in views]
+    )
+    metric("tailrace_lake_rows", "gauge", "Records in the lake.", [("", state["lake"]["rows"])])
+    metric("tailrace_lake_bytes", "gauge", "Bytes of the lake's data files.", [("", state["lake"]["bytes"])])
+    processes = [(f'{{role="{p["role"]}"}}', p["rss_bytes"] or 0) for p in state["processes"]]
+    metric("tailrace_process_resident_bytes", "gauge", "Resident memory of a process.", processes)
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,52 @@
+"""What the HTTP surface needs of the node, handed in by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tailrace.config.settings import Settings
+from tailrace.errors import Unavailable
+from tailrace.runtime.clock import Clock
+from tailrace.serving.follower import Follower
+from tailrace.serving.merge import Merger
+from tailrace.serving.pin import Pinned
+from tailrace.serving.subscribe import LiveResults
+from tailrace.states.manifest import ManifestStore
+from tailrace.stream.base import StreamBackend
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    role: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeServices:
+    """`query_socket`: unix socket of the process that runs users' SQL. `processes`: those of this installation, now."""
+
+    stream: StreamBackend
+    follower: Follower
+    merger: Merger
+    live: LiveResults
+    store: ManifestStore
+    settings: Settings
+    clock: Clock
+    query_socket: Path
+    started_us: int
+    processes: Callable[[], list[ProcessInfo]]
+
+    def fresh(self, view: str) -> Pinned:
+        """A pin in which `view` is as fresh as can be; may wait for it, so call it in a thread."""
+        return self.follower.fresh(view)
+
+    def pinned(self) -> Pinned:
+        """Raises Unavailable until the node has caught up once."""
+        pinned = self.follower.pinned
+        if pinned is None:
+            raise Unavailable(
+                "the node is reading what came in while it was away", retry_after_s=1, hint="ask again in a second"
+            )
+        return pinned

@@ -1,0 +1,97 @@
+"""`/v1/tail`: the newest records as server-sent events, filtered on the server, sampled visibly when there are too many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from tailrace.dashboard.encode import encode
+from tailrace.dashboard.services import NodeServices
+from tailrace.errors import Invalid
+from tailrace.model.sequence import sequence_number
+from tailrace.model.window import iso
+from tailrace.serving.tail import TailPage, tail_table
+from tailrace.views.dialects.duckdb.engine import registered, rows_as_arrow, thread_engine
+from tailrace.views.dialects.duckdb.expression import print_expression
+from tailrace.views.record_filter import bind_record_filter
+
+ROWS_PER_TICK_MAX = 100
+TICK_S = 0.2
+
+
+async def tail(request: Request) -> StreamingResponse:
+    """`where`: SQL over the record's fields. `limit`: how many of the newest records to begin with (0 to 1000, default 50)."""
+    services: NodeServices = request.app.state.services
+    where = request.query_params.get("where")
+    condition = print_expression(bind_record_filter(where, services.settings.fields)) if where else None
+    try:
+        backlog = min(1000, max(0, int(request.query_params.get("limit", "50"))))
+    except ValueError as error:
+        raise Invalid("`limit` is not a number", hint="use 0 to 1000") from error
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_events(services, condition, backlog), media_type="text/event-stream", headers=headers)
+
+
+async def _events(services: NodeServices, condition: str | None, backlog: int) -> AsyncIterator[bytes]:
+    buffer = services.follower.tail
+    page = buffer.after(-1_000_000_000)
+    rows, left_out = await asyncio.to_thread(_select, services, page, condition, backlog)
+    yield b": tailrace\n\n"
+    for row in rows:
+        yield _event("row", row)
+    cursor, idle_ticks = page.cursor, 0
+    while True:
+        await asyncio.sleep(TICK_S)
+        page = buffer.after(cursor)
+        cursor = page.cursor
+        if not page.blocks:
+            idle_ticks += 1
+            if idle_ticks % 25 == 0:
+                yield b": still here\n\n"
+            continue
+        rows, left_out = await asyncio.to_thread(_select, services, page, condition, ROWS_PER_TICK_MAX)
+        if left_out + page.skipped:
+            yield _event("gap", {"skipped": left_out + page.skipped})
+        for row in rows:
+            yield _event("row", row)
+
+
+def _event(kind: str, value: dict[str, Any]) -> bytes:
+    return b"event: " + kind.encode() + b"\ndata: " + encode(value) + b"\n\n"
+
+
+def _select(
+    services: NodeServices, page: TailPage, condition: str | None, limit: int
+) -> tuple[list[dict[str, Any]], int]:
+    """The newest `limit` records that match, oldest first, and how many more matched."""
+    if not page.blocks or limit == 0:
+        return [], 0
+    shards = {shard.id: shard for shard in services.stream.shards()}
+    found: list[dict[str, Any]] = []
+    matched = 0
+    connection = thread_engine()
+    for index, block in reversed(list(enumerate(page.blocks))):
+        table = _matching(connection, tail_table(block), condition)
+        matched += table.num_rows
+        for row in reversed(table.slice(max(0, table.num_rows - (limit - len(found)))).to_pylist()):
+            row["_shard"] = block.shard_id
+            row["_sequence_number"] = sequence_number(shards[block.shard_id], row.pop("_offset"))
+            row["_arrived_at"] = iso(row["_arrived_at"])
+            found.append(row)
+        if len(found) >= limit and condition is None:
+            matched += sum(older.count for older in page.blocks[:index])
+            break
+    return found[::-1], matched - len(found)
+
+
+def _matching(connection: duckdb.DuckDBPyConnection, table: pa.Table, condition: str | None) -> pa.Table:
+    if condition is None:
+        return table
+    with registered(connection, tail_records=table):
+        return rows_as_arrow(connection, f"SELECT * FROM tail_records AS r WHERE {condition} ORDER BY _offset")

@@ -1,0 +1,125 @@
+"""`/v1/views`, `/v1/views/{name}`, `/v1/explain/{name}`: the merged views over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tailrace.dashboard.encode import json_response
+from tailrace.dashboard.services import NodeServices
+from tailrace.errors import Invalid, TooLarge
+from tailrace.model.window import duration_us, parse_iso
+from tailrace.serving.explain import explain
+from tailrace.serving.merge import ROWS_MAX, ViewQuery
+from tailrace.serving.subscribe import answer_meta
+from tailrace.views import CompiledView
+
+ARROW = "application/vnd.apache.arrow.stream"
+WHOLE_ROWS_MAX = 2_000_000
+_QUERY_NAMES = {"from", "to", "step", "where", "limit", "total", "top", "by", "key"}
+
+
+async def list_views(request: Request) -> Response:
+    services: NodeServices = request.app.state.services
+    return json_response({"views": await asyncio.to_thread(_views, services)})
+
+
+async def read_view(request: Request) -> Response:
+    services: NodeServices = request.app.state.services
+    query = view_query(dict(request.query_params))
+    name = request.path_params["name"]
+    if ARROW in request.headers.get("accept", ""):
+        return Response(await asyncio.to_thread(_whole_view, services, name, query), media_type=ARROW)
+
+    def answer() -> dict[str, Any]:
+        pinned = services.fresh(name)
+        return {"view": name, **answer_meta(services.merger.answer(pinned, name, query), pinned)}
+
+    return json_response(await asyncio.to_thread(answer))
+
+
+def _whole_view(services: NodeServices, name: str, query: ViewQuery) -> bytes:
+    """All rows as an Arrow stream: how the query process sees a view. Raises TooLarge rather than leave rows out."""
+    answer = services.merger.answer(services.fresh(name), name, replace(query, limit=WHOLE_ROWS_MAX))
+    if answer.truncated:
+        raise TooLarge(f"view `{name}` has more than {WHOLE_ROWS_MAX:,} rows", hint=f"ask /v1/views/{name}?from=&to=&step=")
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, answer.table.schema) as writer:
+        writer.write_table(answer.table)
+    return bytes(sink.getvalue())
+
+
+async def explain_view(request: Request) -> Response:
+    services: NodeServices = request.app.state.services
+    window = request.query_params.get("window")
+    if window is None:
+        raise Invalid("`window` is missing", hint="add for example ?window=2026-11-22T10:00:00Z")
+    name, where = request.path_params["name"], request.query_params.get("where")
+    at_us = parse_iso(window)
+    found = await asyncio.to_thread(lambda: explain(services.merger, services.fresh(name), name, at_us, where))
+    return json_response(found)
+
+
+def view_query(params: dict[str, str]) -> ViewQuery:
+    """Query parameters of `/v1/views/{name}`. Raises Invalid for a name or value it does not know."""
+    for name in params.keys() - _QUERY_NAMES:
+        raise Invalid(f"unknown parameter `{name}`", hint=f"known: {', '.join(sorted(_QUERY_NAMES))}")
+    limit = params.get("limit", str(ROWS_MAX))
+    if not limit.isdigit() or not 1 <= int(limit) <= ROWS_MAX:
+        raise Invalid(f"`limit` must be 1 to {ROWS_MAX}", hint="leave it out for as many as there may be")
+    return ViewQuery(
+        from_us=parse_iso(params["from"]) if "from" in params else None,
+        to_us=parse_iso(params["to"]) if "to" in params else None,
+        step_us=duration_us(params["step"]) if "step" in params else None,
+        total=params.get("total", "false").lower() in ("1", "true", "yes"),
+        where=params.get("where"),
+        top=_top(params),
+        top_key=params.get("key"),
+        limit=int(limit),
+    )
+
+
+def _top(params: dict[str, str]) -> tuple[str, int] | None:
+    """`top=20&by=requests[&key=endpoint]`."""
+    if "top" not in params:
+        return None
+    if "by" not in params or not params["top"].isdigit():
+        raise Invalid("`top` needs a number and a column to rank by", hint="for example top=20&by=requests")
+    return params["by"], int(params["top"])
+
+
+def _views(services: NodeServices) -> list[dict[str, Any]]:
+    catalog = services.follower.catalog.state
+    pinned = services.follower.pinned
+    served = pinned.views if pinned else {}
+    listed = [
+        _view_row(view, served.get(view.name), view.name in catalog.shipped, pinned.drift_rows if pinned else {})
+        for view in catalog.views.values()
+    ]
+    broken = [
+        {"name": problem.path, "status": "failed", "error": {"message": problem.message, "hint": problem.hint}}
+        for problem in catalog.problems
+    ]
+    return sorted(listed, key=lambda row: str(row["name"])) + broken
+
+
+def _view_row(wanted: CompiledView, served: CompiledView | None, shipped: bool, drift_rows: Any) -> dict[str, Any]:
+    """`live`: this version answers. `building`: history is being computed; an older version may still answer."""
+    live = served is not None and served.version == wanted.version
+    return {
+        "name": wanted.name,
+        "version": wanted.version,
+        "status": "live" if live else "building",
+        "served_version": served.version if served else None,
+        "keys": [key.name for key in wanted.keys],
+        "window_ms": wanted.window_us // 1000,
+        "columns": [{"name": o.name, "kind": o.kind, "unit": o.unit} for o in wanted.outputs],
+        "sql": wanted.sql,
+        "drift_rows": drift_rows.get(wanted.version, 0),
+        "shipped": shipped,
+    }

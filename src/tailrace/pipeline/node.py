@@ -1,0 +1,81 @@
+"""The node process: speed layer, serving, web, sealer. Listens on a unix socket that the ingest processes pass requests on to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tailrace.config.settings import Settings
+from tailrace.dashboard.api import create_app
+from tailrace.dashboard.services import NodeServices, ProcessInfo
+from tailrace.pipeline.role import RoleArguments
+from tailrace.pipeline.run_file import read_run_file
+from tailrace.pipeline.sealer import run_sealer
+from tailrace.pipeline.sockets import NODE as NODE_SOCKET
+from tailrace.pipeline.sockets import QUERY as QUERY_SOCKET
+from tailrace.pipeline.sockets import socket_path
+from tailrace.pipeline.web import serve
+from tailrace.runtime.clock import Clock, SystemClock
+from tailrace.serving.follower import Follower
+from tailrace.serving.merge import Merger
+from tailrace.serving.subscribe import LiveResults
+from tailrace.speed.backends.embedded import EmbeddedSpeed
+from tailrace.speed.base import MakeSpeed
+from tailrace.states.manifest import ManifestStore
+from tailrace.stream.backends.embedded import EmbeddedStream, open_embedded
+
+
+def run(arguments: RoleArguments) -> None:
+    settings, lifeline = arguments.settings, arguments.lifeline
+    clock = SystemClock()
+    stream = open_embedded(settings.stream_dir, settings.stream, settings.fields, clock)
+    store = ManifestStore(settings.manifest_path)
+    services = _services(settings, stream, store, clock)
+    threads = [
+        lifeline.thread("follower", lambda: services.follower.run(lifeline.stop)),
+        lifeline.thread("sealer", lambda: run_sealer(stream, settings.stream.seal_interval_ms / 1000, lifeline.stop)),
+    ]
+    serve(create_app(services), socket_path(settings.run_dir, NODE_SOCKET), lifeline.stop, lifeline.ready)
+    for thread in threads:
+        thread.join()
+    stream.close()
+
+
+def _services(settings: Settings, stream: EmbeddedStream, store: ManifestStore, clock: Clock) -> NodeServices:
+    merger = Merger(settings.states_dir)
+    follower = Follower(
+        stream,
+        store,
+        _speed(settings, stream, clock),
+        settings.views_dir,
+        settings.fields,
+        clock,
+        settings.speed.poll_ms / 1000,
+    )
+    return NodeServices(
+        stream=stream,
+        follower=follower,
+        merger=merger,
+        live=LiveResults(merger),
+        store=store,
+        settings=settings,
+        clock=clock,
+        query_socket=socket_path(settings.run_dir, QUERY_SOCKET),
+        started_us=clock.now_us(),
+        processes=_processes(settings),
+    )
+
+
+def _speed(settings: Settings, stream: EmbeddedStream, clock: Clock) -> MakeSpeed:
+    return lambda on_ready, on_blocks: EmbeddedSpeed(
+        stream, settings.states_dir, clock, on_ready=on_ready, on_blocks=on_blocks
+    )
+
+
+def _processes(settings: Settings) -> Callable[[], list[ProcessInfo]]:
+    def listed() -> list[ProcessInfo]:
+        file = read_run_file(settings.run_dir)
+        if file is None:
+            return []
+        return [ProcessInfo("supervisor", file.pid), *(ProcessInfo(p.role, p.pid) for p in file.processes)]
+
+    return listed

@@ -1,0 +1,28 @@
+"""The query process: users' SQL over `logs` and the views, on a unix socket that the node passes requests on to."""
+
+from __future__ import annotations
+
+from tailrace.batch.lake.reader import IcebergReader
+from tailrace.pipeline.role import RoleArguments
+from tailrace.pipeline.sockets import NODE, QUERY, socket_path
+from tailrace.pipeline.view_relations import NodeViews
+from tailrace.pipeline.web import serve
+from tailrace.runtime.clock import SystemClock
+from tailrace.serving.sql.app import create_query_app
+from tailrace.stream.backends.embedded import open_embedded
+
+
+def run(arguments: RoleArguments) -> None:
+    settings, lifeline = arguments.settings, arguments.lifeline
+    clock = SystemClock()
+    # Opened to write only because it may be first on a new data folder, and has to create the stream.
+    stream = open_embedded(settings.stream_dir, settings.stream, settings.fields, clock)
+    lake = IcebergReader(settings.lake_dir)
+    views = NodeViews(socket_path(settings.run_dir, NODE))
+    app = create_query_app(stream, lake, settings, views, clock)
+    try:
+        serve(app, socket_path(settings.run_dir, QUERY), lifeline.stop, lifeline.ready)
+    finally:
+        views.close()
+        lake.close()
+        stream.close()

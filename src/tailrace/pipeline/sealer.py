@@ -1,0 +1,21 @@
+"""Closes the open epoch of every shard, again and again: the one sealer of a stream, in the node."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from tailrace.errors import Unavailable
+from tailrace.stream.base import StreamBackend
+
+LOG = logging.getLogger(__name__)
+
+
+def run_sealer(stream: StreamBackend, interval_s: float, stop: threading.Event) -> None:
+    """Until `stop`. A shard that cannot be written now is tried again at the next turn."""
+    while not stop.wait(interval_s):
+        for shard in stream.shards():
+            try:
+                stream.seal(shard.id)
+            except Unavailable as error:
+                LOG.error("epoch of %s stays open: %s", shard.id, error.message)

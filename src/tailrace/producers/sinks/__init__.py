@@ -1,0 +1,1 @@
+"""Where lines are sent: one file a target, each with its client."""

@@ -1,0 +1,52 @@
+"""One tab of the browser on the node, and the readings that the tests take of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+WAIT_MS = 20_000
+
+
+class Visit:
+    """A tab, and what went wrong in it: errors on its console, and requests to anywhere but the node."""
+
+    def __init__(self, page: Page, base: str) -> None:
+        self.page = page
+        self.base = base
+        self.errors: list[str] = []
+        self.elsewhere: list[str] = []
+        page.set_default_timeout(WAIT_MS)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: self._asked(request.url))
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith((self.base, "data:", "blob:")):
+            self.elsewhere.append(url)
+
+    def open(self, path: str = "/") -> Page:
+        self.page.goto(self.base + path)
+        return self.page
+
+    def number(self, testid: str) -> float | None:
+        """The exact number behind a shown one."""
+        value = self.page.get_by_test_id(testid).get_attribute("data-value")
+        return None if value in (None, "") else float(value)
+
+    def wait_number(self, testid: str, expected: float) -> None:
+        self.page.wait_for_selector(f'[data-testid="{testid}"][data-value="{expected:g}"]')
+
+    def table(self, testid: str) -> dict[str | None, dict[str, float]]:
+        """Rows of a panel's table by endpoint (None: all others); columns by name. The table must be shown."""
+        rows: dict[str | None, dict[str, float]] = {}
+        for row in self.page.get_by_test_id(testid).all():
+            cells = {
+                str(cell.get_attribute("data-column")): float(cell.get_attribute("data-value") or "nan")
+                for cell in row.locator("td[data-column]").all()
+            }
+            others = row.get_attribute("data-others") != "0"
+            rows[None if others else row.get_attribute("data-endpoint")] = cells
+        return rows

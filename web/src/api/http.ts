@@ -1,0 +1,34 @@
+// GET over the same origin, with the API's one error shape turned into an exception.
+
+import type { ApiError } from "../live/frames.ts";
+
+export class RequestFailed extends Error {
+  readonly error: ApiError;
+  constructor(error: ApiError) {
+    super(error.message);
+    this.error = error;
+  }
+}
+
+export async function getJson<T>(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<T> {
+  const url = new URL(path, document.baseURI);
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  const answer = await fetch(url, { signal, headers: { accept: "application/json" } });
+  if (answer.ok) return (await answer.json()) as T;
+  throw new RequestFailed(await readError(answer));
+}
+
+async function readError(answer: Response): Promise<ApiError> {
+  try {
+    const body = (await answer.json()) as { error?: ApiError };
+    if (body.error !== undefined) return body.error;
+  } catch {
+    // Not the API's own answer (a proxy in between, say): the status has to do.
+  }
+  return { code: "http", message: `the server answered ${answer.status} ${answer.statusText}`.trim() };
+}
+
+export function asApiError(reason: unknown): ApiError {
+  if (reason instanceof RequestFailed) return reason.error;
+  return { code: "unreachable", message: "the node cannot be reached", hint: "is `tailrace up` still running?" };
+}

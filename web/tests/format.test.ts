@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bytes, compact, milliseconds, niceCeiling, perSecond, share } from "../src/format/numbers.ts";
+import { keyLabel, shortenMiddle, visible } from "../src/format/text.ts";
+import { ago, duration } from "../src/format/time.ts";
+
+test("numbers carry units and thousands separators", () => {
+  assert.equal(milliseconds(1234.4), "1,234 ms");
+  assert.equal(milliseconds(9.94), "9.9 ms");
+  assert.equal(milliseconds(12_345), "12.3 s");
+  assert.equal(perSecond(4210.4), "4,210/s");
+  assert.equal(perSecond(0), "0/s");
+  assert.equal(bytes(1_536), "1.5 KiB");
+  assert.equal(compact(20_000), "20k");
+  assert.equal(milliseconds(null), "–");
+});
+
+test("a small share never reads as none", () => {
+  assert.equal(share(0), "0 %");
+  assert.equal(share(0.0004), "<0.1 %");
+  assert.equal(share(0.0123), "1.2 %");
+  assert.equal(share(1), "100 %");
+});
+
+test("scales end at round numbers at or above the value", () => {
+  for (const [value, end] of [[0, 1], [0.7, 1], [101, 200], [2_400, 2_500], [5_000, 5_000]] as const) assert.equal(niceCeiling(value), end);
+});
+
+test("durations and ages in words", () => {
+  assert.equal(duration(430), "0.4 s");
+  assert.equal(duration(300_000), "5 min");
+  assert.equal(duration(12_000_000), "3 h 20 min");
+  const now = Date.UTC(2026, 10, 23, 12);
+  assert.equal(ago(now - 400, now), "0.4 s ago");
+  assert.equal(ago(now + 60_000, now), "60 s ahead of this node's clock");
+  assert.match(ago(Date.UTC(2015, 4, 20, 12), now), /^20 May 2015$/);
+});
+
+test("long names are cut in the middle and never exceed the width", () => {
+  const measure = (text: string): number => Array.from(text).length;
+  const name = "/api/v2/customers/{customer_id}/orders/{order_id}";
+  for (let width = 1; width <= name.length + 1; width += 1) assert.ok(measure(shortenMiddle(name, width, measure)) <= width);
+  const cut = shortenMiddle(name, 21, measure);
+  assert.ok(cut.startsWith("/api/v2/") && cut.endsWith("{order_id}") && cut.includes("…"));
+  assert.equal(shortenMiddle("/login", 20, measure), "/login");
+});
+
+test("control characters and direction marks are written out", () => {
+  assert.equal(visible("a\u202eb\u0000\u001b[31m"), "a\\u202eb\\u0000\\u001b[31m");
+  assert.equal(visible("/ünï/日本語"), "/ünï/日本語");
+  assert.equal(keyLabel(null, "endpoint"), "(no endpoint)");
+  assert.equal(keyLabel("", "endpoint"), "(empty endpoint)");
+});
