@@ -1,0 +1,184 @@
+"""The loader: a process of its own that posts as fast as the node answers, or at a rate.
+
+Prints `ready` once its lines are made, waits for a line on its input, loads, and prints one JSON object when done.
+
+    echo go | python -m benchmarks.load --port 8080 --lines 1000000
+
+Raw sockets, keep-alive, one thread a connection. A post is repeated (429, 503, a broken connection) under the same
+`Tailrace-Producer` stamp until it is acknowledged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from benchmarks.lines import LINE_BYTES, freshen, pool
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one connection has done so far."""
+
+    posts: int = 0
+    retries: int = 0
+    ack_s: list[float] = field(default_factory=list)
+    failure: str = ""
+
+
+class Connection:
+    """One keep-alive connection; opens again when it breaks. `answer`: body of the last one."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._socket: socket.socket | None = None
+        self.answer = b""
+
+    def post(self, path: str, stamp: str, body: Any) -> tuple[int, float]:
+        """Status and the seconds that the node asks to wait; (0, 0.2) if the connection broke."""
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nContent-Type: application/x-ndjson\r\n"
+            f"Tailrace-Producer: {stamp}\r\nContent-Length: {body.nbytes}\r\n\r\n"
+        ).encode()
+        try:
+            if self._socket is None:
+                self._socket = socket.create_connection(("127.0.0.1", self._port))
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.sendall(head)
+            self._socket.sendall(memoryview(body).cast("B"))
+            return self._answer(self._socket)
+        except OSError:
+            self.close()
+            return 0, 0.2
+
+    def _answer(self, connection: socket.socket) -> tuple[int, float]:
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += _some(connection)
+        head, _, rest = received.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").lower().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines)
+        while len(rest) < int(headers["content-length"]):
+            rest += _some(connection)
+        self.answer = rest
+        if headers.get("connection") == "close":
+            self.close()
+        return int(first.split()[1]), float(headers.get("retry-after", 0))
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _some(connection: socket.socket) -> bytes:
+    part = connection.recv(65536)
+    if not part:
+        raise ConnectionResetError("the node closed the connection")
+    return part
+
+
+def drive(
+    number: int, options: argparse.Namespace, bodies: list[Any], posts: int, stop_at_s: float, tally: Tally
+) -> None:
+    """Post until `posts` are acknowledged or the time is up; a post that was begun is finished."""
+    chance = np.random.default_rng(number)
+    connection = Connection(options.port)
+    name = f"bench-{os.getpid()}-{number}"
+    pause_s = options.connections * options.lines_per_post / options.rate if options.rate else 0.0
+    due_s = time.monotonic() + pause_s * number / options.connections
+    while tally.posts < posts and time.monotonic() < stop_at_s:
+        if pause_s:
+            time.sleep(max(0.0, due_s - time.monotonic()))
+            due_s += pause_s
+        body = bodies[tally.posts % len(bodies)]
+        freshen(body, time.time_ns() // 1_000_000, chance)
+        started_s = time.monotonic()
+        while True:
+            status, wait_s = connection.post("/v1/logs", f"{name};1;{tally.posts + 1}", body)
+            if status == 200:
+                break
+            if status not in (0, 429, 503):
+                tally.failure = f"the node answered {status}: {connection.answer[:500]!r}"
+                return
+            tally.retries += 1
+            time.sleep(min(wait_s, 1.0) or 0.05)
+        tally.ack_s.append(time.monotonic() - started_s)
+        tally.posts += 1
+    connection.close()
+
+
+def main() -> None:
+    options = arguments()
+    each = max(1, 20 // options.connections)
+    bodies = pool(each * options.connections, options.lines_per_post, options.seed)
+    posts = -(-options.lines // options.lines_per_post) if options.lines else 1 << 60
+    tallies = [Tally() for _ in range(options.connections)]
+    shares = [posts // options.connections + (n < posts % options.connections) for n in range(options.connections)]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    started_s = time.monotonic()
+    stop_at_s = started_s + options.seconds if options.seconds else float("inf")
+    threads = [
+        threading.Thread(
+            target=drive, args=(n, options, bodies[n :: options.connections], shares[n], stop_at_s, tallies[n])
+        )
+        for n in range(options.connections)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    failures = [tally.failure for tally in tallies if tally.failure]
+    if failures:
+        raise SystemExit("\n".join(failures))
+    seconds = time.monotonic() - started_s
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    acks = sorted(s for tally in tallies for s in tally.ack_s)
+    done = sum(tally.posts for tally in tallies)
+    print(
+        json.dumps(
+            {
+                "lines": done * options.lines_per_post,
+                "bytes": done * options.lines_per_post * LINE_BYTES,
+                "seconds": seconds,
+                "retries": sum(tally.retries for tally in tallies),
+                "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+                "ack_p50_ms": 1000 * acks[len(acks) // 2],
+                "ack_p99_ms": 1000 * acks[min(len(acks) - 1, len(acks) * 99 // 100)],
+                "ack_max_ms": 1000 * acks[-1],
+            }
+        )
+    )
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--lines", type=int, default=0, help="stop after this many lines")
+    parser.add_argument("--seconds", type=float, default=0, help="stop after this time")
+    parser.add_argument(
+        "--rate", type=float, default=0, help="lines a second over all connections; 0: as fast as it goes"
+    )
+    parser.add_argument("--connections", type=int, default=3)
+    parser.add_argument("--lines-per-post", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args()
+    if not options.lines and not options.seconds:
+        parser.error("say --lines or --seconds")
+    return options
+
+
+if __name__ == "__main__":
+    main()

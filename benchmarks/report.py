@@ -1,0 +1,128 @@
+"""Measurements as text: min, median and max of the runs, the machine they come from, and what others were measured at."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.cost import Cost
+from benchmarks.held import Held
+from benchmarks.visible import Visible, quantile
+
+PACKAGES = ("duckdb", "pyarrow", "pyiceberg", "uvicorn")
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure over the runs. `wish`: what it should be. `peers`: others on a machine of the same kind."""
+
+    name: str
+    unit: str
+    values: Sequence[float]
+    wish: str = ""
+    peers: str = ""
+    digits: int = 2
+
+
+def cost_rows(runs: Sequence[Cost]) -> list[Row]:
+    return [
+        Row(
+            "CPU through to views and lake", "s / M lines", [r.cpu_per_million for r in runs], "<= 4.0",
+            "VictoriaLogs 1.26.0 7.0-8.0 (at its ack), ClickHouse in process 7.5-7.9, Loki 3.7.8 13.0",
+        ),
+        Row("  of that, until the last ack", "s / M lines", [r.cpu_acked_per_million for r in runs]),
+        Row("CPU of the loader", "s / M lines", [r.load.cpu_s / r.load.lines * 1e6 for r in runs]),
+        Row("CPU of the idle node", "s / s", [r.idle_cpu for r in runs], digits=3),
+        Row("lines a second, at the ack", "lines/s", [r.load.lines / r.load.seconds for r in runs], digits=0),
+        Row(
+            "lines a second, through to the views", "lines/s", [r.lines_per_s for r in runs], ">= 250,000 held",
+            "VictoriaLogs 250,000 (at its ack), chdb 187,000-217,000, Loki 74,000", 0,
+        ),
+        Row("post of 10,000 lines -> ack, p50", "ms", [r.load.ack_p50_ms for r in runs], "", "VictoriaLogs 65", 0),
+        Row("post of 10,000 lines -> ack, p99", "ms", [r.load.ack_p99_ms for r in runs], "", "VictoriaLogs 228", 0),
+        Row("first post -> frontier covers all", "s", [r.covered_s for r in runs], digits=1),
+        Row(
+            "disk of the lake", "bytes / line", [r.per_line(r.lake_bytes) for r in runs], "<= 18",
+            "VictoriaLogs 28.6, chdb 30.6", 1,
+        ),
+        Row("disk of the lake's metadata", "bytes / line", [r.per_line(r.lake_metadata_bytes) for r in runs], digits=1),
+        Row("disk of the states", "bytes / line", [r.per_line(r.states_bytes) for r in runs], digits=1),
+        Row("disk of the stream", "bytes / line", [r.per_line(r.stream_bytes) for r in runs], digits=1),
+        Row(
+            "memory of all processes, peak PSS", "GiB", [sum(r.peak_pss_bytes.values()) / GIB for r in runs], "<= 1.5",
+            "VictoriaLogs 0.26 RSS, chdb 0.76, Loki 0.63",
+        ),
+    ]  # fmt: skip
+
+
+def held_rows(runs: Sequence[Held]) -> list[Row]:
+    return [
+        Row(f"lines a second to the views, held {runs[0].load.seconds:.0f} s", "lines/s", [r.lines_per_s for r in runs],
+            ">= 250,000", "VictoriaLogs 250,000 (at its ack)", 0),
+        Row("  CPU while held", "s / M lines", [sum(r.cpu_s.values()) / r.load.lines * 1e6 for r in runs]),
+        Row("  largest lag of the speed layer", "lines", [max(s.speed_lag for s in r.samples) for r in runs], digits=0),
+        Row("  its slope", "lines/s", [r.speed_lag_slope for r in runs], "about 0", digits=0),
+        Row("  largest lag of the frontier", "lines", [max(s.batch_lag for s in r.samples) for r in runs], digits=0),
+        Row("  its slope", "lines/s", [r.batch_lag_slope for r in runs], "about 0", digits=0),
+        Row("  frontier complete after the end", "s", [r.covered_after_s for r in runs], digits=1),
+        Row("  refused and repeated posts", "posts", [r.load.retries for r in runs], digits=0),
+        Row("  memory of all processes, peak PSS", "GiB", [sum(r.peak_pss_bytes.values()) / GIB for r in runs], "<= 1.5"),
+    ]  # fmt: skip
+
+
+def visible_rows(runs: Sequence[Visible]) -> list[Row]:
+    return [
+        Row("ack -> visible, p50", "ms", [quantile(r.visible_ms, 0.5) for r in runs], "<= 200", "VictoriaLogs 891, Loki 6", 0),
+        Row("ack -> visible, p99", "ms", [quantile(r.visible_ms, 0.99) for r in runs], "<= 600", "VictoriaLogs 1,014, Loki 70", 0),
+        Row("ack -> visible, max", "ms", [max(r.visible_ms) for r in runs], digits=0),
+        Row("one line -> ack, p50", "ms", [quantile(r.ack_ms, 0.5) for r in runs], "", "VictoriaLogs 0.95, Loki 1.6", 1),
+        Row("one line -> ack, p99", "ms", [quantile(r.ack_ms, 0.99) for r in runs], "", "VictoriaLogs 5.9, Loki 33", 1),
+        Row("one query of the view, p50", "ms", [quantile(r.query_ms, 0.5) for r in runs], digits=1),
+    ]  # fmt: skip
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Fixed columns: figure, unit, min, median, max, wish, peers."""
+    width = max(len(row.name) for row in rows)
+    lines = [f"{'':<{width}} {'':<13} {'min':>10} {'median':>10} {'max':>10}  {'wished':<16}others, measured elsewhere"]
+    for row in rows:
+        low, middle, high = min(row.values), statistics.median(row.values), max(row.values)
+        numbers = " ".join(f"{value:>10,.{row.digits}f}" for value in (low, middle, high))
+        lines.append(f"{row.name:<{width}} {row.unit:<13} {numbers}  {row.wish:<16}{row.peers}".rstrip())
+    return "\n".join(lines)
+
+
+def split(runs: Sequence[Cost]) -> str:
+    """CPU by process, median of the runs, and the memory of each at the peak of the last run."""
+    roles = sorted({role for r in runs for role in r.cpu_s}, key=lambda role: -runs[-1].cpu_s.get(role, 0.0))
+    lines = [f"{'process':<16}{'CPU s / M lines':>16}{'until ack':>12}{'PSS MiB at peak':>18}"]
+    for role in roles:
+        through = statistics.median(r.cpu_s.get(role, 0.0) / r.load.lines * 1e6 for r in runs)
+        acked = statistics.median(r.cpu_acked_s.get(role, 0.0) / r.load.lines * 1e6 for r in runs)
+        pss = runs[-1].peak_pss_bytes.get(role, 0) / (1 << 20)
+        lines.append(f"{role:<16}{through:>16.2f}{acked:>12.2f}{pss:>18.0f}")
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """One line: cores, processor, memory, kernel, versions."""
+    about = Path("/proc/cpuinfo").read_text()
+    model = next((line.split(":", 1)[1].strip() for line in about.splitlines() if line.startswith("model name")), "?")
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return (
+        f"{len(os.sched_getaffinity(0))} cores, {model}, {memory_gib:.0f} GiB, Linux {platform.release()}; "
+        f"Python {sys.version.split()[0]}, {packages}"
+    )
+
+
+PEERS = """Others: 2 cores (AMD EPYC, KVM), 2,000,000 lines of 201 bytes in posts of 10,000, the loader on the same cores; VictoriaLogs
+1.26.0 (July 2025), Loki 3.7.8, chdb 4.4.0 (ClickHouse in process). A shared machine: compare ratios, not absolute figures. Their
+CPU is at the last ack or a little later; none of them had by then written two layers, compared them, or fsynced each post."""

@@ -1,0 +1,93 @@
+"""Milliseconds from the acknowledgement of a line until the merged view shows it, while little else goes on."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from benchmarks.bench_node import Loader, fresh_node
+
+POLL_S = 0.010
+LOST_S = 10.0
+LIGHT_LINES_PER_S = 1_000
+LIGHT_LINES_PER_POST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """One run: a number a probe, milliseconds. `query_ms`: what one poll of the view takes."""
+
+    visible_ms: list[float]
+    ack_ms: list[float]
+    query_ms: list[float]
+
+
+def measure(runs: int, probes: int, parent: Path | None) -> list[Visible]:
+    """`runs` times `probes` probes on one fresh node, beside a light load of 1,000 lines a second."""
+    with fresh_node(parent) as node:
+        loader = Loader(
+            node.port, seconds=3600, connections=1, rate=LIGHT_LINES_PER_S, lines_per_post=LIGHT_LINES_PER_POST
+        )
+        loader.begin()
+        try:
+            time.sleep(2.0)
+            chance = random.Random(7)
+            return [_run(node.port, chance, probes, run) for run in range(runs)]
+        finally:
+            loader.stop()
+
+
+def _run(port: int, chance: random.Random, probes: int, run: int) -> Visible:
+    found = Visible([], [], [])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    for probe in range(probes):
+        time.sleep(chance.uniform(0.02, 0.12))
+        _probe(connection, f"/probe/{run}/{probe}", found)
+    connection.close()
+    return found
+
+
+def _probe(connection: http.client.HTTPConnection, endpoint: str, found: Visible) -> None:
+    """Post one line with an endpoint of its own; poll until the view has that endpoint."""
+    now = datetime.now(UTC)
+    line = {"timestamp": now.isoformat(), "endpoint": endpoint, "status": 200, "response_ms": 12.5, "ip": "10.0.0.1"}
+    posted_s = time.monotonic()
+    _ask(connection, "POST", "/v1/logs", json.dumps(line).encode())
+    acked_s = time.monotonic()
+    found.ack_ms.append(1000 * (acked_s - posted_s))
+    asked = {"where": f"endpoint = '{endpoint}'", "from": (now - timedelta(minutes=1)).isoformat()}
+    path = f"/v1/views/endpoint_health?{urlencode(asked)}"
+    while True:
+        asked_s = time.monotonic()
+        answer = _ask(connection, "GET", path)
+        answered_s = time.monotonic()
+        found.query_ms.append(1000 * (answered_s - asked_s))
+        if answer["rows"]:
+            found.visible_ms.append(1000 * (answered_s - acked_s))
+            return
+        if answered_s - acked_s > LOST_S:
+            raise RuntimeError(f"an acknowledged line is not in the view after {LOST_S:.0f} s: {line}")
+        time.sleep(max(0.0, POLL_S - (answered_s - asked_s)))
+
+
+def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+    connection.request(method, path, body)
+    response = connection.getresponse()
+    data = response.read()
+    if response.status != 200:
+        raise RuntimeError(f"{method} {path} answered {response.status}: {data.decode()}")
+    answer: dict[str, Any] = json.loads(data)
+    return answer
+
+
+def quantile(values: list[float], share: float) -> float:
+    """Nearest rank."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

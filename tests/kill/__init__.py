@@ -1,0 +1,1 @@
+"""SIGKILL on real processes while they work."""

@@ -1,0 +1,296 @@
+"""The real parts against the model, under random interleavings of everything that may happen; equal after every step.
+
+Each example is one life of a data folder: posts, retries, late, future and unreadable lines, seals, reads, lake runs, handovers,
+compaction, view files that come, change and go, restarts, and deaths between any two durable writes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from tailrace.model.fields import DEFAULT_FIELDS
+from tailrace.stream.base import ProducerStamp
+from tailrace.views import compile_view
+from tests.oracle.faults import Faults, Killed, installed
+from tests.oracle.lines import Record, parse_json
+from tests.oracle.model import ENDPOINT, REQUESTS, RESPONSE_P99, SECOND_US, SHIPPED, VISITORS, View, expected_rows
+from tests.oracle.rig import Rig
+
+pytestmark = pytest.mark.slow
+
+NOW_MS = 1_795_341_600_000
+DAY_MS = 86_400_000
+
+OWN_SQL = {
+    "plain": """CREATE VIEW own AS SELECT time_bucket(INTERVAL '10 seconds', timestamp) AS window_start, endpoint,
+        count(*) AS requests FROM logs GROUP BY ALL""",
+    "slow": """CREATE VIEW own AS SELECT time_bucket(INTERVAL '30 seconds', timestamp) AS window_start, endpoint,
+        count(*) AS requests, quantile(response_ms, 0.99) AS response_ms_p99, approx_count_distinct(ip) AS visitors
+        FROM logs WHERE response_ms > 100 GROUP BY ALL""",
+}
+OWN = {
+    "plain": View("own", 10 * SECOND_US, (ENDPOINT,), (REQUESTS,)),
+    "slow": View(
+        "own",
+        30 * SECOND_US,
+        (ENDPOINT,),
+        (REQUESTS, RESPONSE_P99, VISITORS),
+        where=lambda record: record.response is not None and record.response > 100_000,
+    ),
+}
+OWN_VERSIONS = {compile_view(sql, DEFAULT_FIELDS).version: OWN[kind] for kind, sql in OWN_SQL.items()}
+
+ages_ms = st.one_of(
+    st.integers(0, 30_000),
+    st.integers(0, 30_000).map(lambda age: age + 3 * DAY_MS),
+    st.integers(0, 30_000).map(lambda age: age - 400 * DAY_MS),
+)
+records = st.builds(
+    lambda age, endpoint, service, status, response, address: {
+        "timestamp": NOW_MS - age,
+        "endpoint": endpoint,
+        "service": service,
+        "status": status,
+        "response_ms": response,
+        "ip": address,
+    },
+    ages_ms,
+    st.sampled_from(["/a", "/b", "/ü?q=1", None]),
+    st.sampled_from(["shop", None]),
+    st.sampled_from([200, 404, 503, None]),
+    st.one_of(st.none(), st.integers(0, 2_000_000).map(lambda units: units / 1000)),
+    st.one_of(st.none(), st.integers(0, 400).map(lambda n: f"10.0.{n % 2}.{n // 2}"), st.just("2001:db8::7")),
+).map(lambda record: json.dumps(record, ensure_ascii=False).encode())
+dead_letters = st.sampled_from([b"not json", b'{"endpoint":"/a"}', b"[1]", b'{"timestamp":"soon"}'])
+posts = st.lists(st.one_of(records, records, records, dead_letters), min_size=1, max_size=12)
+
+
+class Life(RuleBasedStateMachine):
+    """`stored`: records in the stream, in the model's mind. `seen`: those that the node had read when it last read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = Path(tempfile.mkdtemp(prefix="tailrace-life-"))
+        self._installed = installed()
+        self.faults: Faults = self._installed.__enter__()
+        self.rig = Rig(self._folder)
+        self.stored: list[Record] = []
+        self.dead = self.deduplicated = self.posted = 0
+        self.sent: list[tuple[ProducerStamp, list[bytes]]] = []
+        self.seen: list[Record] | None = None
+
+    def teardown(self) -> None:
+        self.rig.close_batch()
+        self._installed.__exit__(None, None, None)
+        shutil.rmtree(self._folder)
+
+    @initialize(before=posts)
+    def first_light(self, before: list[bytes]) -> None:
+        """Some lines are there before any view is."""
+        self.put(before)
+        self.node_looks()
+        self.node_reads()
+        self.batch_hands_over()
+        self.node_looks()
+
+    # -- producers -----------------------------------------------------------------------------------------------
+
+    @rule(lines=posts)
+    def put(self, lines: list[bytes]) -> None:
+        self.posted += 1
+        stamp = ProducerStamp("model", 1, self.posted)
+        self.sent.append((stamp, lines))
+        self.rig.put(lines, stamp)
+        parsed = [parse_json(line) for line in lines]
+        self.stored += [record for record in parsed if record is not None]
+        self.dead += parsed.count(None)
+
+    @rule(data=st.data())
+    def retry(self, data: st.DataObject) -> None:
+        stamp, lines = data.draw(st.sampled_from(self.sent))
+        results = self.rig.put(lines, stamp)
+        assert sum(result.deduplicated for result in results) == len(lines)
+        assert sum(result.stored + result.dead_lettered for result in results) == 0
+        self.deduplicated += len(lines)
+
+    @rule()
+    def time_passes(self) -> None:
+        self.rig.clock.advance(7)
+
+    @rule(seconds=st.sampled_from([-3600, 3600]))
+    def the_clock_steps(self, seconds: int) -> None:
+        self.rig.clock.step(seconds)
+
+    # -- the node ------------------------------------------------------------------------------------------------
+
+    @rule()
+    def seal(self) -> None:
+        self.rig.seal()
+
+    @rule()
+    def node_reads(self) -> None:
+        self.rig.read()
+        self._note_read()
+
+    @rule()
+    def node_looks(self) -> None:
+        self.rig.look()
+
+    @rule()
+    def node_restarts(self) -> None:
+        self.rig.start_node()
+        self.seen = None
+
+    @rule(moment=st.integers(1, 12))
+    def node_dies(self, moment: int) -> None:
+        """While it looks, reads and writes its segments."""
+
+        def work() -> None:
+            self.rig.look()
+            self.rig.read()
+
+        if self._dies(moment, work):
+            self.node_restarts()
+        else:
+            self._note_read()
+
+    # -- batch ---------------------------------------------------------------------------------------------------
+
+    @rule()
+    def batch_consumes(self) -> None:
+        self.rig.consume()
+
+    @rule()
+    def batch_hands_over(self) -> None:
+        report = self.rig.cycle()
+        assert report.drift_rows == 0
+
+    @rule()
+    def batch_restarts(self) -> None:
+        self.rig.start_batch()
+
+    @rule(moment=st.integers(1, 40))
+    def batch_dies(self, moment: int) -> None:
+        """Between two writes of a whole cycle: lake files, lake commit, segments, compaction, swap."""
+
+        def work() -> None:
+            self.rig.consume()
+            self.rig.cycle()
+
+        if self._dies(moment, work):
+            self.rig.start_batch()
+
+    @rule()
+    def a_whole_turn(self) -> None:
+        """What the processes do by themselves within seconds."""
+        self.rig.settle()
+        self._note_read()
+
+    # -- people --------------------------------------------------------------------------------------------------
+
+    @rule(kind=st.sampled_from([*OWN_SQL, None]))
+    def the_view_file_changes(self, kind: str | None) -> None:
+        path = self.rig.views_dir / "own.sql"
+        if kind is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_text(OWN_SQL[kind])
+
+    # -- what must hold ------------------------------------------------------------------------------------------
+
+    @invariant()
+    def views_equal_the_model(self) -> None:
+        pinned = self.rig.follower.pinned
+        if pinned is None or self.seen is None:
+            return
+        shipped = {view.name: view for view in SHIPPED}
+        for name, compiled in pinned.views.items():
+            model = shipped.get(name) or OWN_VERSIONS[compiled.version]
+            if compiled.version in pinned.speed.versions:
+                columns, rows = self.rig.rows(name)
+                assert columns == model.columns
+                assert rows == expected_rows(model, self.seen), name
+
+    @invariant()
+    def nothing_is_lost_and_the_layers_agree(self) -> None:
+        self.rig.check()
+        counts = [self.rig.stream.seals(shard.id) for shard in self.rig.stream.shards()]
+        ends = [self.rig.stream.end(shard.id).open_counts for shard in self.rig.stream.shards()]
+        total = sum((seal.counts for seals in counts for seal in seals), sum(ends[1:], ends[0]))
+        assert (total.stored, total.dead_lettered, total.deduplicated) == (
+            len(self.stored),
+            self.dead,
+            self.deduplicated,
+        )
+
+    def _note_read(self) -> None:
+        pinned = self.rig.follower.pinned
+        self.seen = list(self.stored) if pinned is not None else None
+        if pinned is not None:
+            assert pinned.speed.versions.keys() >= {compiled.version for compiled in pinned.views.values()}
+
+    def _dies(self, moment: int, work: Callable[[], Any]) -> bool:
+        try:
+            with self.faults.dying_at(moment):
+                work()
+        except Killed:
+            return True
+        return False
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(
+    max_examples=12,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+
+
+def test_a_whole_life_in_one_order(tmp_path: Path) -> None:
+    """Not random: every kind of step once, so that a fault in the machine itself cannot pass for success."""
+    life = Life()
+    try:
+        lines = [line for post in _fixed_posts() for line in post]
+        life.first_light(lines[:9])
+        for step in (
+            lambda: life.put(lines[9:20]),
+            life.seal,
+            lambda: life.the_view_file_changes("plain"),
+            life.a_whole_turn,
+            lambda: life.node_dies(3),
+            life.a_whole_turn,
+            lambda: life.put(lines[20:30]),
+            lambda: life.batch_dies(5),
+            life.a_whole_turn,
+            lambda: life.the_view_file_changes("slow"),
+            life.a_whole_turn,
+            life.a_whole_turn,
+        ):
+            step()
+            life.views_equal_the_model()
+            life.nothing_is_lost_and_the_layers_agree()
+        pinned = life.rig.follower.pinned
+        assert pinned is not None
+        assert set(pinned.views) == {"own", *(view.name for view in SHIPPED)}
+        assert OWN_VERSIONS[pinned.views["own"].version] is OWN["slow"]
+        assert life.faults.passed > 40
+        assert max(life.rig.frontier().values()) > 1
+    finally:
+        life.teardown()
+
+
+def _fixed_posts() -> list[list[bytes]]:
+    template = {"timestamp": NOW_MS, "endpoint": "/a", "status": 200, "response_ms": 150.5, "ip": "10.0.0.1"}
+    return [[json.dumps({**template, "timestamp": NOW_MS + 3000 * n, "ip": f"10.0.0.{n}"}).encode()] for n in range(30)]
