@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tailrace.testing.node import RunningNode
 
@@ -50,7 +50,7 @@ class LoadReport:
 
 
 class Loader:
-    """The loader process; starts at once, but loads only after it has made its lines (about two seconds)."""
+    """The loader process. Returns once it has made its lines (about two seconds); a context manager that ends it."""
 
     def __init__(self, port: int, **options: object) -> None:
         words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items() if value]
@@ -65,15 +65,18 @@ class Loader:
         if self._process.stdout.readline().strip() != "ready":
             raise RuntimeError("the loader did not start")
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
     def begin(self) -> None:
         """Let it load, once it is ready."""
         assert self._process.stdin is not None, "stdin is a pipe"
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
-
-    @property
-    def running(self) -> bool:
-        return self._process.poll() is None
 
     def report(self) -> LoadReport:
         """Waits for the end."""
@@ -81,10 +84,6 @@ class Loader:
         if self._process.returncode:
             raise RuntimeError(f"the loader ended with {self._process.returncode}")
         return LoadReport(**json.loads(out.splitlines()[-1]))
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
 
 
 def visible_lines(node: RunningNode) -> int:

@@ -58,8 +58,7 @@ def measure(
     on_begin: Callable[[], None] = lambda: None,
 ) -> Cost:
     """Load a fresh node once. `on_begin` is called just before the first post."""
-    with fresh_node(parent, env) as node:
-        loader = Loader(node.port, lines=lines, connections=connections)
+    with fresh_node(parent, env) as node, Loader(node.port, lines=lines, connections=connections) as loader:
         idle_cpu = _idle(node.pid)
         threads = cpu_by_thread(node.pid)
         on_begin()

@@ -40,8 +40,10 @@ class Held:
 
 def measure(seconds: float, connections: int, rate: float, parent: Path | None, every_s: float = 2.0) -> Held:
     """Load a fresh node for `seconds`, at `rate` lines a second (0: as fast as it answers)."""
-    with fresh_node(parent) as node:
-        loader = Loader(node.port, seconds=seconds, connections=connections, rate=rate)
+    with (
+        fresh_node(parent) as node,
+        Loader(node.port, seconds=seconds, connections=connections, rate=rate) as loader,
+    ):
         before = cpu_by_role(node.pid)
         samples: list[Sample] = []
         with PeakMemory(node.pid) as memory:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,8 @@ DEFAULT = ("cost", "visible", "held")
 
 def main() -> int:
     options = arguments()
+    # As Ctrl-C does: what was started is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     found: dict[str, Any] = {"machine": report.machine(), "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     print(found["machine"], flush=True)
     for piece in options.pieces or DEFAULT:

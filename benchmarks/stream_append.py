@@ -2,8 +2,9 @@
 
     python benchmarks/stream_append.py --processes 2 --rate 250000 --seconds 20 --readers 2
 
-Posts have 10,000 lines of about 201 bytes, their columns decoded beforehand: what is measured is split, encode, commit,
-checkpoint and (apart) polling and decoding by readers. `--rate 0`: as fast as it goes, one post in flight a process and two ahead.
+Posts have `--rows` (10,000) lines of 201 bytes, their columns decoded beforehand: what is measured is split, encode, commit,
+checkpoint and (apart) polling and decoding by readers. `--rate 0`: as fast as it goes,
+with `--ahead` posts of a process in flight.
 """
 
 from __future__ import annotations
@@ -32,16 +33,15 @@ from tailrace.stream.backends.embedded import open_embedded
 from tailrace.stream.base import ProducerStamp, ReadRequest
 from tailrace.stream.partitioning import split
 
-ROWS = 10_000
 FIELDS = DEFAULT_FIELDS
 
 
-def post(seed: int) -> tuple[pa.Table, pa.Table]:
+def post(seed: int, rows_count: int) -> tuple[pa.Table, pa.Table]:
     """Columns and raw lines of one post."""
     chance = random.Random(seed)
     start = datetime(2026, 11, 22, 10, tzinfo=UTC)
     rows, lines = [], []
-    for number in range(ROWS):
+    for number in range(rows_count):
         at = start + timedelta(microseconds=number * 20_000)
         record = {
             "timestamp": at.isoformat().replace("+00:00", "Z"),
@@ -57,12 +57,14 @@ def post(seed: int) -> tuple[pa.Table, pa.Table]:
         record["message"] = ("request served by the node " * 9)[: max(room, 0)]
         lines.append(json.dumps(record, separators=(",", ":")).encode())
         rows.append(record | {"verdict": 0, "timestamp": at, "response_ms": Decimal(str(record["response_ms"]))})
-    raw = pa.table([pa.array(lines, pa.binary()), pa.nulls(ROWS, pa.string())], schema=RAW_SCHEMA)
+    raw = pa.table([pa.array(lines, pa.binary()), pa.nulls(rows_count, pa.string())], schema=RAW_SCHEMA)
     return pa.Table.from_pylist(rows, schema=FIELDS.block_schema()), raw
 
 
-def append(folder: Path, number: int, rate: float, start_s: float, seconds: float, results: Any) -> None:
-    posts = [post(number * 100 + i) for i in range(4)]
+def append(
+    folder: Path, number: int, rows: int, ahead: int, rate: float, start_s: float, seconds: float, results: Any
+) -> None:
+    posts = [post(number * 100 + i, rows) for i in range(4)]
     stream = open_embedded(folder, StreamSettings(), FIELDS, SystemClock())
     shards = stream.shards()
     time.sleep(max(start_s - time.time(), 0))
@@ -71,18 +73,18 @@ def append(folder: Path, number: int, rate: float, start_s: float, seconds: floa
     latencies, flying, sent, split_s = [], deque(), 0, 0.0
     while time.monotonic() - began < seconds:
         if rate:
-            time.sleep(max(began + sent * ROWS / rate - time.monotonic(), 0))
+            time.sleep(max(began + sent * rows / rate - time.monotonic(), 0))
         columns, raw = posts[sent % 4]
         at = time.monotonic()
         before = time.thread_time()
-        batches = split(columns, raw, columns["endpoint"], shards, range(ROWS), ProducerStamp(f"p{number}", 1, sent))
+        batches = split(columns, raw, columns["endpoint"], shards, range(rows), ProducerStamp(f"p{number}", 1, sent))
         split_s += time.thread_time() - before
         futures = [stream.append(b) for b in batches]
         for future in futures:
             future.add_done_callback(lambda _, at=at: latencies.append(time.monotonic() - at))
         flying.append(futures)
         sent += 1
-        if len(flying) > 3:
+        if len(flying) > ahead:
             for future in flying.popleft():
                 future.result()
     stream.close()
@@ -90,7 +92,7 @@ def append(folder: Path, number: int, rate: float, start_s: float, seconds: floa
     used = resource.getrusage(resource.RUSAGE_SELF)
     faults, system_s = used.ru_minflt - system.ru_minflt, used.ru_stime - system.ru_stime
     elapsed_s = time.monotonic() - began
-    results.put(("append", number, sent * ROWS, cpu, split_s, sorted(latencies), elapsed_s, system_s, faults))
+    results.put(("append", number, sent * rows, cpu, split_s, sorted(latencies), elapsed_s, system_s, faults))
 
 
 def read(folder: Path, number: int, until_s: float, results: Any) -> None:
@@ -114,6 +116,8 @@ def main() -> None:
     options.add_argument("--processes", type=int, default=2)
     options.add_argument("--readers", type=int, default=2)
     options.add_argument("--rate", type=float, default=250_000, help="lines a second of all processes; 0: no limit")
+    options.add_argument("--rows", type=int, default=10_000, help="lines a post")
+    options.add_argument("--ahead", type=int, default=3, help="posts in flight a process")
     options.add_argument("--seconds", type=float, default=20)
     options.add_argument("--seal-s", type=float, default=5)
     chosen = options.parse_args()
@@ -132,7 +136,9 @@ def run(folder: Path, chosen: argparse.Namespace) -> None:
     end_s = start_s + chosen.seconds
     rate = chosen.rate / chosen.processes
     workers = [
-        spawn.Process(target=append, args=(folder, n, rate, start_s, chosen.seconds, results))
+        spawn.Process(
+            target=append, args=(folder, n, chosen.rows, chosen.ahead, rate, start_s, chosen.seconds, results)
+        )
         for n in range(chosen.processes)
     ] + [spawn.Process(target=read, args=(folder, n, end_s + 1, results)) for n in range(chosen.readers)]
     for worker in workers:

@@ -31,17 +31,12 @@ class Visible:
 
 def measure(runs: int, probes: int, parent: Path | None) -> list[Visible]:
     """`runs` times `probes` probes on one fresh node, beside a light load of 1,000 lines a second."""
-    with fresh_node(parent) as node:
-        loader = Loader(
-            node.port, seconds=3600, connections=1, rate=LIGHT_LINES_PER_S, lines_per_post=LIGHT_LINES_PER_POST
-        )
+    light = {"rate": LIGHT_LINES_PER_S, "lines_per_post": LIGHT_LINES_PER_POST, "connections": 1}
+    with fresh_node(parent) as node, Loader(node.port, seconds=3600, **light) as loader:
         loader.begin()
-        try:
-            time.sleep(2.0)
-            chance = random.Random(7)
-            return [_run(node.port, chance, probes, run) for run in range(runs)]
-        finally:
-            loader.stop()
+        time.sleep(2.0)
+        chance = random.Random(7)
+        return [_run(node.port, chance, probes, run) for run in range(runs)]
 
 
 def _run(port: int, chance: random.Random, probes: int, run: int) -> Visible:

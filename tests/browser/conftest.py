@@ -42,9 +42,9 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    """`tailrace up` on a free port with an empty data folder; one a test file."""
+    """`tailrace up` on a free port with an empty data folder, for all files that do not need one of their own."""
     with RunningNode(tmp_path_factory.mktemp("node") / "data") as running:
         yield running
 

@@ -53,8 +53,9 @@ def test_html_in_log_lines_is_never_run(visit: Visit, hostile: list[str]) -> Non
         "window.violations = []; document.addEventListener('securitypolicyviolation', (e) => window.violations.push(e.violatedDirective))"
     )
     visit.open()
-    page.get_by_test_id("tail-row").first.wait_for()
     page.get_by_test_id("gauge-value").wait_for()
+    page.get_by_test_id("panel-tail").scroll_into_view_if_needed()
+    page.get_by_test_id("tail-row").first.wait_for()
     for panel in ("panel-endpoints", "panel-status", "panel-line"):
         canvas = page.get_by_test_id(panel).locator("canvas").first
         canvas.scroll_into_view_if_needed()
@@ -143,6 +144,8 @@ def test_the_tail_is_bounded_and_can_be_paused(visit: Visit, node: RunningNode) 
 
     page = visit.open()
     send("/start", 3)
+    page.get_by_test_id("panel-endpoints").locator("canvas").wait_for()
+    page.get_by_test_id("panel-tail").scroll_into_view_if_needed()
     rows = page.get_by_test_id("tail-row")
     rows.filter(has_text="/start").first.wait_for()
     pause = page.get_by_test_id("tail-pause")

@@ -10,7 +10,7 @@ from tailrace.errors import Unavailable
 from tailrace.testing.node import RunningNode
 
 
-def until(holds: Callable[[], bool], seen: Callable[[], Any], seconds: float = 60.0) -> None:
+def until(holds: Callable[[], bool], seen: Callable[[], Any], seconds: float = 120.0) -> None:
     """A node that is just coming up (no connection, 503) counts as no."""
     deadline_s = time.monotonic() + seconds
     while True:

@@ -312,3 +312,21 @@ def test_keys_are_those_of_the_key_field() -> None:
     assert decoded(body, options=Options(key_field="status")).keys.to_pylist() == [None, "7", None, None]
     assert decoded(body, options=Options(key_field="tenant")).keys.to_pylist() == [None, None, None, "t"]
     assert decoded(body, options=Options(key_field="user")).keys.to_pylist() == [None, None, None, '{"id": 1}']
+
+
+HOSTILE = {
+    "escaped quotes": b'{"\\u' + b'\\"' * 400_000 + b"[" * 20,
+    "words": b'{"a":' + b"NaN " * 200_000,
+    "quotes": b'{"\\u' + b'"' * 800_000 + b"[" * 20,
+    "blanks": b'{"a":NaN' + b" " * 800_000,
+    "digits": b'{"timestamp":' + b"1" * 800_000 + b"}",
+    "exponent": b'{"timestamp":1,"response_ms":1e' + b"9" * 800_000 + b"}",
+    "escapes": b'{"timestamp":1,"a":"' + b"\\ud83d" * 120_000 + b'"}',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_line_costs_more_than_its_length(name: str) -> None:
+    """A quadratic search over these would take minutes; the suite's patience is the limit."""
+    found = decoded(HOSTILE[name] + b"\n" + GOOD.encode(), limits=Limits())
+    assert found.columns.column("verdict").to_pylist()[1] == 0

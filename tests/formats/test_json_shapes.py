@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.formats import json as json_format
@@ -75,12 +75,14 @@ def posts(draw: st.DrawFn) -> list[bytes]:
     return [lines[at] for at in order]
 
 
+@settings(deadline=None)
 @given(posts())
 def test_reading_by_shape_changes_nothing(lines: list[bytes]) -> None:
     alone, by_shape = alone_and_by_shape(lines)
     assert by_shape == alone
 
 
+@settings(deadline=None)
 @given(posts(), st.data())
 def test_nor_do_bytes_changed_at_random(lines: list[bytes], data: st.DataObject) -> None:
     body = bytearray(b"\n".join(lines * 2))

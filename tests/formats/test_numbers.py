@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.formats.base import PAD_BYTES
@@ -111,6 +111,7 @@ number_texts = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(number_texts, st.sampled_from([0, 3, 6, -3]))
 def test_it_agrees_with_decimal_arithmetic(text: str, places: int) -> None:
     found = scaled(text.encode(), places)
@@ -124,6 +125,7 @@ def test_it_agrees_with_decimal_arithmetic(text: str, places: int) -> None:
     assert found == expected
 
 
+@settings(deadline=None)
 @given(st.lists(number_texts, min_size=1, max_size=30), st.sampled_from([0, 3, 6, -3]))
 def test_a_column_means_what_its_texts_mean(texts: list[str], places: int) -> None:
     buffer = np.frombuffer("".join(texts).encode() + bytes(PAD_BYTES), np.uint8)

@@ -77,9 +77,12 @@ def test_a_node_outlives_each_of_its_processes_and_itself(tmp_path: Path) -> Non
         eventually(stored(node, 20), "the lines of the life before")
         pids = descendants(node.pid)
         os.kill(node.pid, signal.SIGKILL)
-        # At once, while the children of the killed one are still ending.
+        eventually(lambda: not is_alive(node.pid), "the kill")
+        assert node.stop() == -signal.SIGKILL
+        # At once, while the children of the killed one are still ending, and answer for a moment.
         node.start()
-        assert not any(is_alive(pid) for pid in pids)
+        eventually(lambda: not any(is_alive(pid) for pid in pids), "the end of the killed one's children")
+        node.wait_ready()
         eventually(stored(node, 20), "the lines of the killed life")
     finally:
         node.kill_all()

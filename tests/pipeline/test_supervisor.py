@@ -137,6 +137,13 @@ def test_a_child_that_does_not_listen_is_killed_after_its_grace(start: Callable[
     assert run.last("ended").code == -signal.SIGKILL
 
 
+def test_a_child_that_has_not_begun_ends_at_once(start: Callable[..., Run]) -> None:
+    run = start(("a", "a", "early"), grace_s=3600)
+    eventually(run.supervisor.is_ready, "ready")
+    run.stop()
+    assert run.last("ended").code == 0
+
+
 def test_a_hard_stop_waits_for_nobody(start: Callable[..., Run]) -> None:
     run = start(("a", "a", "deaf"), ("b", "b", "deaf"), grace_s=3600)
     eventually(run.supervisor.is_ready, "ready")

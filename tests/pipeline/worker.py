@@ -1,7 +1,8 @@
 """A stand-in for a role of the node: the real lifeline and log, and work that does what a test asks for.
 
 `python worker.py LOG MODE`: `steady` works until told to stop; `crash` fails after it was ready; `unusable` ends with 2 at once;
-`deaf` ignores being told; `thread` loses a thread; `noisy` fills its log.
+`deaf` ignores being told; `thread` loses a thread; `early` has not begun its work, and would
+never look whether to stop.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ def main(log: str, mode: str) -> int:
     if mode == "unusable":
         logging.error("the settings are wrong")
         return 2
+    if mode != "early":
+        lifeline.begin()
     lifeline.ready()
     if mode == "crash":
         logging.error("something is broken")
         raise RuntimeError("crashed on purpose")
-    if mode == "deaf":
+    if mode in ("deaf", "early"):
         threading.Event().wait()
     if mode == "thread":
         lifeline.thread("doomed", lambda: 1 // 0)  # type: ignore[arg-type, return-value]

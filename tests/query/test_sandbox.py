@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FILES = [
     "SELECT * FROM '/etc/passwd'",
-    "SELECT * FROM \"/etc/passwd\"",
+    'SELECT * FROM "/etc/passwd"',
     "SELECT * FROM '/etc/passwd.csv'",
     "FROM '{data}/manifest.db'",
     "SELECT * FROM '{lake_file}'",
@@ -170,7 +170,7 @@ SETTINGS = [
     "SELECT * FROM temp.main.logs",
     "WITH duckdb_views AS (SELECT 1) SELECT * FROM (SELECT 1), (SELECT 1 WHERE false), duckdb_views",
     "SELECT (WITH duckdb_views AS (SELECT 1) SELECT 1), * FROM duckdb_views",
-    "SELECT (WITH \"/etc/passwd\" AS (SELECT 1) SELECT 1), * FROM \"/etc/passwd\"",
+    'SELECT (WITH "/etc/passwd" AS (SELECT 1) SELECT 1), * FROM "/etc/passwd"',
     "SHOW ALL TABLES",
     "SHOW DATABASES",
     "SHOW VARIABLES",
@@ -234,8 +234,26 @@ def test_it_is_the_check_that_refuses_and_not_a_failure_while_running(
     attempt: str, engine: SqlEngine, world: World
 ) -> None:
     """All but names that nothing has: those are found out when relations are made, or by the engine's binder."""
-    unknown_names = ("getenv", "'threads'.current", "FROM engine", "FROM world", "_tailrace_tail", "filename", "_row_number")
-    base_tables = ("FROM '", 'FROM "', "SUMMARIZE '", "DESCRIBE '", "_views", "duckdb_logs", "sqlite", "pragma_database", "pg_")
+    unknown_names = (
+        "getenv",
+        "'threads'.current",
+        "FROM engine",
+        "FROM world",
+        "_tailrace_tail",
+        "filename",
+        "_row_number",
+    )
+    base_tables = (
+        "FROM '",
+        'FROM "',
+        "SUMMARIZE '",
+        "DESCRIBE '",
+        "_views",
+        "duckdb_logs",
+        "sqlite",
+        "pragma_database",
+        "pg_",
+    )
     sql = filled(attempt, world)
     if any(part in attempt for part in (*unknown_names, *base_tables)):
         return
@@ -254,7 +272,9 @@ def locked(world: World) -> Iterator[duckdb.DuckDBPyConnection]:
 BEYOND_THE_LAKE = [
     sql
     for sql in (*FILES, *NETWORK, *WRITES, *SETTINGS)
-    if any(part in sql for part in ("/etc/", "/tmp/", "http", "s3://", "hf://", "SET ", "RESET", "PRAGMA threads", "LOAD"))
+    if any(
+        part in sql for part in ("/etc/", "/tmp/", "http", "s3://", "hf://", "SET ", "RESET", "PRAGMA threads", "LOAD")
+    )
     and not any(part in sql for part in ("EXPLAIN CREATE", "SET VARIABLE", "EXPLAIN INSERT", "SET x", "UPDATE "))
     and not any(part in sql for part in ("current_setting", "query_table", "glob('/etc"))
 ]
@@ -340,7 +360,22 @@ def test_new_functions_of_these_kinds_are_noticed() -> None:
         "pg_typeof", "pg_size_pretty", "log", "log2", "log10", "hive_partition_component", "get_current_time",
         "get_current_timestamp", "get_bit", "get_type", "set_bit", "st_setcrs", "json_set", "to_base", "to_base64",
     }  # fmt: skip
-    suspicious = ("file", "path", "read", "write", "setting", "env", "secret", "query", "sql", "log", "pg_", "current_", "get_", "set")
+    suspicious = (
+        "file",
+        "path",
+        "read",
+        "write",
+        "setting",
+        "env",
+        "secret",
+        "query",
+        "sql",
+        "log",
+        "pg_",
+        "current_",
+        "get_",
+        "set",
+    )
     with duckdb.connect() as connection:
         found = connection.execute(
             "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'macro')"
@@ -421,7 +456,11 @@ def test_plans_do_not_name_folders(engine: SqlEngine, world: World) -> None:
 
 
 def test_deep_nesting_is_an_error_and_not_a_crash(engine: SqlEngine) -> None:
-    for sql in ("SELECT " + "(" * 50_000 + "1" + ")" * 50_000, "SELECT " + "1+" * 100_000 + "1", "SELECT " + "[" * 9_000 + "]" * 9_000):
+    for sql in (
+        "SELECT " + "(" * 50_000 + "1" + ")" * 50_000,
+        "SELECT " + "1+" * 100_000 + "1",
+        "SELECT " + "[" * 9_000 + "]" * 9_000,
+    ):
         with pytest.raises(Invalid):
             rows(engine, sql)
 

@@ -144,7 +144,8 @@ class Running:
         return [{"role": p.role, "name": p.name, "pid": p.pid} for p in self._node.processes()]
 
     def _on_signal(self, number: signal.Signals) -> None:
-        if self.stopping.is_set():
+        # A closed terminal and a service manager send several at once: only a repeated wish of a person is one.
+        if self.stopping.is_set() and number == signal.SIGINT:
             self._hard.set()
         self.stopping.set()
 

@@ -88,7 +88,7 @@ class LiveSession:
 
     async def _send_frames(self) -> None:
         loop = asyncio.get_running_loop()
-        beat_s = loop.time()
+        beat_s = loop.time() - HEARTBEAT_S  # the first says at once that the node is there
         while True:
             for sub, held in list(self._held.items()):
                 await self._send_one(sub, held)

@@ -113,7 +113,9 @@ def json_objects(members: Sequence[tuple[str, pa.Array]], count: int) -> pa.Arra
     rows = np.flatnonzero(some)
     if not len(rows):
         return pa.nulls(count, pa.string())
-    return scatter([(rows, _joined([(key, values.take(pa.array(rows))) for key, values in members]))], count, pa.string())
+    return scatter(
+        [(rows, _joined([(key, values.take(pa.array(rows))) for key, values in members]))], count, pa.string()
+    )
 
 
 def _joined(members: Sequence[tuple[str, pa.Array]]) -> pa.Array:

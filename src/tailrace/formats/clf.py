@@ -29,9 +29,10 @@ NAMES = (
 )  # fmt: skip
 """What a line may hold, in the order in which `extra` names it. Those that are fields of the stream go there instead."""
 
+# Every part is bounded or cannot match the byte behind it, so that no line, however made, costs more than its length.
 _QUOTED = rb'"((?:[^"\\]|\\.)*)"'
 _LINE = re.compile(
-    rb"(?:(?P<vhost>[\w.-]+:\d+) )?(?P<ip>\S+) (?P<ident>\S+) (?P<user>.+?) \[(?P<timestamp>[^\"]*?)\] "
+    rb"(?:(?P<vhost>[\w.-]+:\d+) )?(?P<ip>\S+) (?P<ident>\S+) (?P<user>.{1,256}?) \[(?P<timestamp>[^\"]{0,64}?)\] "
     + _QUOTED.replace(b"(", b"(?P<request>", 1)
     + rb" (?P<status>\d+|-) (?P<bytes>\d+|-)(?: "
     + _QUOTED.replace(b"(", b"(?P<referer>", 1)

@@ -18,6 +18,7 @@ _QUOTES = (6, 2, 8)
 """Combined, Common, Combined with a forwarded address."""
 _TIME_BYTES = len("17/May/2015:10:05:03 +0000")
 _METHOD_BYTES_MAX = 8
+_USER_BYTES_MAX = 256
 _ROWS_MIN = 24
 Spans = dict[str, tuple[Any, Any]]
 
@@ -84,7 +85,13 @@ def _head(text: Any, blanks: Any, start: Any, quote: Any, spans: Spans) -> Any:
     bracket = np.maximum(quote - _TIME_BYTES - 3, 0)
     spans |= {"ip": (start, one), "ident": (one + 1, two), "user": (two + 1, three)}
     spans["timestamp"] = (bracket + 1, bracket + 1 + _TIME_BYTES)
-    fits = (three == bracket - 1) & (one > start) & (two > one + 1) & (three > two + 1)
+    fits = (
+        (three == bracket - 1)
+        & (one > start)
+        & (two > one + 1)
+        & (three > two + 1)
+        & (three <= two + 1 + _USER_BYTES_MAX)
+    )
     return fits & (text[bracket] == ord("[")) & (text[quote - 2] == ord("]")) & (text[quote - 1] == ord(" "))
 
 

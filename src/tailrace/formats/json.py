@@ -13,7 +13,7 @@ from tailrace.formats.base import ABSENT, LITERAL, STRING, Limits, Lines, Option
 from tailrace.formats.json_careful import Place, tokenize_rows, unquoted
 from tailrace.formats.json_keys import Source, sources
 from tailrace.formats.json_match import Match, mark, match
-from tailrace.formats.json_template import Member, Template, learn
+from tailrace.formats.json_template import BRACKETS_MAX, Member, Template, learn
 from tailrace.model.fields import Fields
 
 _SHAPES_MAX = 12
@@ -59,7 +59,7 @@ def _by_shape(lines: Lines, left: Any, plan: tuple[Source, ...], limits: Limits,
 def _learn(lines: Lines, row: int, limits: Limits) -> Template | None:
     """The shape of a line that is an object as it stands, no deeper than allowed."""
     text = lines.text(row)
-    if text.count(b"{") + text.count(b"[") > limits.depth_max:
+    if text.count(b"{") + text.count(b"[") > min(limits.depth_max, BRACKETS_MAX):
         return None
     try:
         msgspec.json.decode(text, type=dict[str, msgspec.Raw])

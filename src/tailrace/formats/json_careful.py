@@ -26,8 +26,10 @@ Place = tuple[Any, Any, Any, Scan | None]
 
 _MEMBERS = msgspec.json.Decoder(Members)
 _ANY = msgspec.json.Decoder(msgspec.Raw)
-_STRING_OR_WORD = re.compile(rb'"(?:[^"\\]|\\.)*"|(?<![\w.+-])(?:NaN|-?Infinity)(?=[ \t\r\n]*[,}\]])', re.DOTALL)
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# A string that is never closed reaches to the end, possessively: a search that tried again at each of its quotes would be
+# quadratic in the length of the line.
+_STRING_OR_WORD = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(?<![\w.+-])(?:NaN|-?Infinity)(?=[ \t\r\n]*[,}\]])', re.DOTALL)
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
 )

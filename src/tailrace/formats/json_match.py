@@ -16,6 +16,7 @@ from tailrace.formats.numbers import Scan, scan
 from tailrace.formats.words import equals
 
 _QUOTE, _BACKSLASH = 0x22, 0x5C
+_CACHED_BYTES_MAX = 32
 _WORDS = frozenset({b"true", b"false", b"null"})
 _ANY = msgspec.json.Decoder(msgspec.Raw)
 _TEXT = msgspec.json.Decoder(str)
@@ -146,7 +147,8 @@ def _valid_literals(found: Scan, buffer: Any, start: Any, end: Any, depth_max: i
     """Mask: is the text a JSON value without quotes, nested no deeper than `depth_max`, without blanks around it?"""
     good = found.json.copy()
     for row in np.flatnonzero(~good).tolist():
-        good[row] = _is_literal(bytes(buffer[start[row] : max(end[row], start[row])]), depth_max)
+        text = bytes(buffer[start[row] : max(end[row], start[row])])
+        good[row] = (_is_literal if len(text) <= _CACHED_BYTES_MAX else _is_literal.__wrapped__)(text, depth_max)
     return good
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 SLOTS_MAX = 96
+BRACKETS_MAX = 200
 LINE_BYTES_MAX = 16 << 10
 
 

@@ -29,6 +29,7 @@ class Lifeline:
     def __init__(self, log_path: Path) -> None:
         self.stop = threading.Event()
         self.failed = False
+        self._begun = False
         self._back = os.dup(1)
         os.set_blocking(self._back, False)
         os.dup2(2, 1)
@@ -36,8 +37,12 @@ class Lifeline:
         logging.basicConfig(level=logging.INFO, handlers=[handler])
         for talkative in ("httpx", "uvicorn", "pyiceberg"):
             logging.getLogger(talkative).setLevel(logging.WARNING)
-        signals.watch((signal.SIGTERM, signal.SIGINT), lambda number: self.stop.set())
+        signals.watch((signal.SIGTERM, signal.SIGINT), lambda number: self._end())
         threading.Thread(target=self._watch_supervisor, name="lifeline", daemon=True).start()
+
+    def begin(self) -> None:
+        """The work begins: from now on there is something to put away. Before, being told to stop ends the process at once."""
+        self._begun = True
 
     def ready(self) -> None:
         """The process does its work from now on."""
@@ -70,9 +75,14 @@ class Lifeline:
             # The supervisor is gone or does not read: it is in the log.
             return
 
+    def _end(self) -> None:
+        self.stop.set()
+        if not self._begun:
+            os._exit(0)
+
     def _watch_supervisor(self) -> None:
         while os.read(0, 4096):
             pass
-        self.stop.set()
+        self._end()
         SystemClock().sleep(ORPHAN_GRACE_S)
         os._exit(3)

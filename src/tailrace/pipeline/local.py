@@ -24,6 +24,8 @@ from tailrace.pipeline.run_file import RunFile, RunningProcess, remove_run_file,
 from tailrace.pipeline.supervisor import Supervisor
 from tailrace.runtime.clock import Clock
 
+LATE_S = 15.0
+"""How long a process may be missing once the node answers: it is no reason to keep people waiting."""
 UNUSABLE_CODE = 2
 """Exit code of a child that cannot do its work until a person changes something."""
 
@@ -52,44 +54,56 @@ class LocalNode:
         require_loopback(self._settings.listen_host)
         self._lock = lock.acquire(self._settings.run_dir, self._clock)
         try:
-            self._socket = bind(self._settings.listen_host, self._settings.listen_port)
+            self._start(self._lock.handle)
+        except OSError as error:
+            self.stop(threading.Event())
+            raise Unavailable(f"the node cannot start: {error}", hint="run: tailrace doctor") from error
         except TailraceError:
-            self._lock.release()
+            self.stop(threading.Event())
             raise
+
+    def _start(self, lock_handle: int) -> None:
+        self._socket = bind(self._settings.listen_host, self._settings.listen_port)
         self.url = url_of(self._settings.listen_host, self._socket.getsockname()[1])
         self._started_at = iso(self._clock.now_us() // 1000 * 1000)
         write_settings(self._settings)
-        specs = child_specs(self._settings, self._socket.fileno(), self._lock.handle)
+        specs = child_specs(self._settings, self._socket.fileno(), lock_handle)
         self._supervisor = Supervisor(specs, self._clock, self._note)
-        self._write_run_file(self._supervisor)
+        self._write_run_file()
         self._supervisor.start()
-
-    def is_ready(self) -> readiness.Readiness:
-        """Whether it answers. Raises what keeps it from ever answering."""
-        if self._fatal is not None:
-            raise self._fatal
-        return readiness.ask(self.url)
 
     def wait_ready(
         self, timeout_s: float, stop: threading.Event, on_wait: Callable[[str], None] = lambda reason: None
     ) -> bool:
-        """True once it answers, False if `stop` came first. Raises what `is_ready` raises, or Unavailable after `timeout_s`.
+        """True once all of it answers, or most of it and the rest is late; False if `stop` came first.
 
-        `on_wait` is called about ten times a second with what it waits for.
+        Raises Unavailable after `timeout_s`, or what keeps a process from ever doing its work. `on_wait` is called about ten times
+        a second with what it waits for.
         """
         deadline_s = self._clock.monotonic_s() + timeout_s
+        answers_since_s: float | None = None
         while True:
-            state = self.is_ready()
+            self.check()
+            state = readiness.ask(self.url)
+            late = self._not_ready()
+            now_s = self._clock.monotonic_s()
             if state.ready:
-                return True
-            if self._clock.monotonic_s() >= deadline_s:
+                answers_since_s = now_s if answers_since_s is None else answers_since_s
+                if not late or now_s - answers_since_s >= LATE_S:
+                    return True
+            reason = state.reason or f"{', '.join(late)} not there yet"
+            if now_s >= deadline_s:
                 raise Unavailable(
-                    f"the node does not answer after {timeout_s:.0f} s: {state.reason}",
+                    f"the node does not answer after {timeout_s:.0f} s: {reason}",
                     hint=f"read the logs in {self._settings.run_dir}, or run: tailrace doctor",
                 )
-            on_wait(state.reason)
+            on_wait(reason)
             if stop.wait(0.1):
                 return False
+
+    def _not_ready(self) -> list[str]:
+        children = self._supervisor.children if self._supervisor else []
+        return [child.spec.name for child in children if not child.is_ready]
 
     def check(self) -> None:
         """Raises what keeps a process from ever doing its work."""
@@ -124,11 +138,16 @@ class LocalNode:
                 f"process {event.name} cannot start: {words}",
                 hint=f"the whole log: {self._settings.run_dir / event.name}.log",
             )
-        if event.kind in ("started", "died", "ended") and self._supervisor is not None:
-            self._write_run_file(self._supervisor)
+        if event.kind in ("started", "died", "ended"):
+            try:
+                self._write_run_file()
+            except OSError as error:
+                # The processes must be looked after all the same: a full disk is when it matters.
+                text = f"cannot write {self._settings.run_dir}: {error}"
+                self._on_event(Event("problem", event.role, event.name, event.pid, text))
         self._on_event(event)
 
-    def _write_run_file(self, supervisor: Supervisor) -> None:
+    def _write_run_file(self) -> None:
         write_run_file(
             self._settings.run_dir,
             RunFile(

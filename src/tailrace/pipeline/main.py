@@ -34,6 +34,7 @@ def main(words: list[str]) -> int:
         settings = read_settings(given.data)
         LOG.info("%s starts, pid %d", given.name, os.getpid())
         role: Role = importlib.import_module(f"tailrace.pipeline.{given.role}")
+        lifeline.begin()
         role.run(RoleArguments(given.name, settings, lifeline, given.listen_handle))
     except Invalid as error:
         LOG.error("%s%s", error.message, f" ({error.hint})" if error.hint else "")

@@ -10,37 +10,55 @@ import pyarrow as pa
 
 from tailrace.errors import Invalid
 from tailrace.model.fields import RAW_SCHEMA
-from tailrace.stream.base import ShardBatch
+from tailrace.stream.base import ProducerStamp, ShardBatch
 
 _INT64_MAX = (1 << 63) - 1
 _PRODUCER_BYTES_MAX = 256
 
 
-def check_batch(batch: ShardBatch, schema: pa.Schema) -> None:
-    """Raise Invalid unless the parts of `batch` fit each other and its columns are those of `schema`."""
-    count = batch.columns.num_rows
-    if batch.raw.num_rows != count:
-        raise Invalid(f"`{count}` rows of columns do not go with `{batch.raw.num_rows}` raw lines")
-    if len(batch.lines) not in (0, count):
-        raise Invalid(f"`{len(batch.lines)}` line numbers do not go with `{count}` lines")
-    if batch.columns.schema.names != schema.names:
-        raise Invalid(f"columns are {batch.columns.schema.names}, not {schema.names}")
-    if batch.raw.schema.names != RAW_SCHEMA.names:
-        raise Invalid(f"raw columns are {batch.raw.schema.names}, not {RAW_SCHEMA.names}")
-    for have, wanted in zip(batch.columns.schema, schema, strict=True):
-        if have.type != wanted.type and not _is_dictionary_of(have.type, wanted.type):
-            raise Invalid(f"column `{have.name}` is `{have.type}`, not `{wanted.type}`")
-    if batch.producer is not None:
-        _check_producer(batch)
+class BatchCheck:
+    """The check of one stream's batches. Remembers the last good schema, as posts of one source hardly ever differ in it."""
+
+    def __init__(self, columns: pa.Schema) -> None:
+        self._columns = _Fit(columns)
+        self._raw = _Fit(RAW_SCHEMA)
+
+    def __call__(self, batch: ShardBatch) -> None:
+        """Raise Invalid unless the parts of `batch` fit each other and the stream's columns."""
+        count = batch.columns.num_rows
+        if batch.raw.num_rows != count:
+            raise Invalid(f"`{count}` rows of columns do not go with `{batch.raw.num_rows}` raw lines")
+        if len(batch.lines) not in (0, count):
+            raise Invalid(f"`{len(batch.lines)}` line numbers do not go with `{count}` lines")
+        self._columns.check(batch.columns.schema)
+        self._raw.check(batch.raw.schema)
+        if batch.producer is not None:
+            _check_producer(batch.producer)
+
+
+class _Fit:
+    """Whether tables have the columns of `wanted`; text may be dictionary-encoded."""
+
+    def __init__(self, wanted: pa.Schema) -> None:
+        self._wanted = wanted
+        self._good = wanted
+
+    def check(self, have: pa.Schema) -> None:
+        if have.equals(self._good):
+            return
+        if have.names != self._wanted.names:
+            raise Invalid(f"columns are {have.names}, not {self._wanted.names}")
+        for is_, wanted in zip(have, self._wanted, strict=True):
+            if is_.type != wanted.type and not _is_dictionary_of(is_.type, wanted.type):
+                raise Invalid(f"column `{is_.name}` is `{is_.type}`, not `{wanted.type}`")
+        self._good = have
 
 
 def _is_dictionary_of(have: pa.DataType, wanted: pa.DataType) -> bool:
     return bool(pa.types.is_dictionary(have) and have.value_type == wanted)
 
 
-def _check_producer(batch: ShardBatch) -> None:
-    stamp = batch.producer
-    assert stamp is not None
+def _check_producer(stamp: ProducerStamp) -> None:
     try:
         size = len(stamp.id.encode())
     except UnicodeEncodeError as error:

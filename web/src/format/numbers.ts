@@ -36,12 +36,12 @@ export function share(value: number | null): string {
   return `${percent > 0 && percent < 10 ? one.format(percent) : whole.format(percent)} %`;
 }
 
-/** Large numbers for axis ticks: 950, 1.5k, 20k, 3M. */
+/** Numbers for axis ticks: 950, 1.5k, 20k, 3M. */
 export function compact(value: number): string {
   const size = Math.abs(value);
   if (size >= 1e9) return `${upTo2.format(value / 1e9)}G`;
   if (size >= 1e6) return `${upTo2.format(value / 1e6)}M`;
-  if (size >= 1e4) return `${upTo2.format(value / 1e3)}k`;
+  if (size >= 1e3) return `${upTo2.format(value / 1e3)}k`;
   return upTo2.format(value);
 }
 

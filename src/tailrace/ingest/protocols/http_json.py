@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tailrace.config.settings import Settings
@@ -108,6 +108,8 @@ class LogsEndpoint:
     async def handle(self, request: Request) -> Response:
         try:
             response = await self._post(request)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is left to read it, and nothing was stored
         except TailraceError as error:
             response = error_response(error)
         self._metrics.add(names.INGEST_POSTS, 1, str(response.status_code))
@@ -130,7 +132,7 @@ class LogsEndpoint:
             body.close()
         self._count(post.decoded, appended)
         answered = answer(post.decoded, appended, self._stream)
-        if answered["dead_lettered_total"] == post.decoded.count:
+        if 0 < answered["dead_lettered_total"] == post.decoded.count:
             others = ", ".join(name for name in FORMATS if name != ask.format_name)
             answered["hint"] = f"no line could be read as `{ask.format_name}`; other formats: ?format= {others}"
         return json_response(answered)

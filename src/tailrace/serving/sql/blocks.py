@@ -46,11 +46,13 @@ class BlockCache:
                 offset += count
                 continue
             page = self._stream.read(ReadRequest(shard_id, offset, max_bytes=_PAGE_BYTES_MAX))
-            if not page or page[0].first_offset != offset:
-                raise GapFound(shard_id, offset, page[0].first_offset - 1 if page else end_offset - 1)
+            if not page:
+                raise GapFound(shard_id, offset, end_offset - 1)
             for block in page:
                 if offset >= end_offset:
                     break
+                if block.first_offset != offset:
+                    raise GapFound(shard_id, offset, block.first_offset - 1)
                 yield self._keep(block)
                 offset = block.last_offset + 1
 

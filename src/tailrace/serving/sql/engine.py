@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import pyarrow as pa
 
 from tailrace.batch.base import Lake
@@ -94,8 +95,6 @@ class SqlEngine:
             return None
         logs = LogsRelation(self._cache, take_moment(self._stream, self._lake))
         logs.open(connection)
-        if not statement.explains:
-            logs.narrow(connection, statement.text)
         return logs
 
     def close(self) -> None:
@@ -139,11 +138,22 @@ class Execution:
             # One transaction from planning to the last row: `now()` is the same in all of it.
             self._connection.execute("BEGIN")
             self._logs = self._relations(self._connection, statement)
-            self.rows_scanned = self._logs.rows if self._logs else 0
+            plan = self._plan(statement.query)
+            if self._logs:
+                self._logs.narrow(self._connection, plan)
+                self.rows_scanned = self._logs.rows
             relation = self._connection.sql(statement.text)
             self.columns = [(n, str(t)) for n, t in zip(relation.columns, relation.types, strict=True)]
             _check_types(self.columns)
             self._reader = relation.to_arrow_reader(BATCH_ROWS)
+
+    def _plan(self, query: str) -> Any:
+        """Planning comes first and by itself, because here the engine says where in the text a mistake is."""
+        try:
+            planned = self._connection.execute(f"EXPLAIN (FORMAT json)\n{query}").fetchall()
+        except duckdb.Error as error:
+            raise self._failure(error, lines_before=1) from error
+        return msgspec.json.decode(planned[0][1])
 
     @property
     def schema(self) -> pa.Schema:
@@ -188,11 +198,11 @@ class Execution:
         except ENGINE_ERRORS as error:
             raise self._failure(error) from error
 
-    def _failure(self, error: Exception) -> TailraceError:
+    def _failure(self, error: Exception, lines_before: int = 0) -> TailraceError:
         raised_by_stream = self._logs.tail.failure if self._logs else None
         if isinstance(raised_by_stream, TailraceError):
             return raised_by_stream
-        return translate(error, self._limits, timed_out=self._timed_out, hidden=self._hidden)
+        return translate(error, self._limits, timed_out=self._timed_out, hidden=self._hidden, lines_before=lines_before)
 
 
 def _check_types(columns: Sequence[tuple[str, str]]) -> None:

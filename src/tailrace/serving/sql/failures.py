@@ -15,6 +15,7 @@ ENGINE_ERRORS = (duckdb.Error, pa.ArrowException, OSError)
 """What running a statement or reading its rows may raise: errors that strike while rows stream come through Arrow."""
 
 _KIND = re.compile(r"^(?P<kind>[A-Za-z ]+?) Error: (?P<text>.*)", re.DOTALL)
+_LINE = re.compile(r"\bLINE (\d+):")
 _FAULTS = frozenset({"", "IO", "Serialization", "FATAL", "INTERNAL", "Internal"})
 
 
@@ -31,11 +32,19 @@ def invalid(error: Exception) -> Invalid:
     return Invalid(text)
 
 
-def translate(error: Exception, limits: QuerySettings, *, timed_out: bool, hidden: Sequence[str] = ()) -> TailraceError:
-    """`hidden`: texts that must not leave this machine, such as the data folder."""
+def translate(
+    error: Exception,
+    limits: QuerySettings,
+    *,
+    timed_out: bool,
+    hidden: Sequence[str] = (),
+    lines_before: int = 0,
+) -> TailraceError:
+    """`hidden`: texts that must not leave this machine. `lines_before`: lines of ours before the user's first."""
     kind, text = _parts(error)
     for secret in hidden:
         text = text.replace(secret, "")
+    text = _LINE.sub(lambda match: f"LINE {int(match[1]) - lines_before}:", text)
     if kind == "INTERRUPT":
         if timed_out:
             return Timeout(

@@ -22,8 +22,6 @@ from tailrace.stream.base import StreamBackend
 
 LOGS = "logs"
 _TAIL = "_tailrace_tail"
-PRUNE_FILES_MIN = 4
-"""Planning a statement twice pays once there are this many files."""
 
 
 def logs_schema(fields: Fields) -> pa.Schema:
@@ -103,18 +101,9 @@ class LogsRelation:
             connection.register(_TAIL, self.tail)
         connection.execute(self._definition())
 
-    def narrow(self, connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-        """Leave out the lake files that `sql` cannot need, by the times it asks for."""
-        if len(self.files) < PRUNE_FILES_MIN:
-            return
-        try:
-            needed = needed_files(connection, sql, self.files)
-        except duckdb.Error:
-            # The statement itself will fail the same way and say it in its own lines and columns; the transaction it needs is gone.
-            connection.execute("ROLLBACK")
-            connection.execute("BEGIN")
-            connection.execute(self._definition())
-            return
+    def narrow(self, connection: duckdb.DuckDBPyConnection, plan: Any) -> None:
+        """Leave out the lake files that a statement with this plan cannot need, by the times it asks for."""
+        needed = needed_files(plan, self.files)
         if len(needed) < len(self.files):
             self.files = needed
             connection.execute(self._definition())

@@ -12,9 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
-import msgspec
-
 from tailrace.batch.base import LakeFile
 from tailrace.errors import Invalid
 from tailrace.model.window import parse_iso
@@ -36,10 +33,9 @@ class TimeRange:
         return self.first_us <= file.time_max_us and file.time_min_us <= self.last_us
 
 
-def needed_files(connection: duckdb.DuckDBPyConnection, sql: str, files: Sequence[LakeFile]) -> list[LakeFile]:
-    """The files of `files`, all of which `logs` reads on `connection`, that hold times that `sql` asks for."""
-    plan = connection.sql(f"EXPLAIN (FORMAT json)\n{sql}").to_arrow_table()["explain_value"][0].as_py()
-    ranges = scan_ranges(msgspec.json.decode(plan))
+def needed_files(plan: Any, files: Sequence[LakeFile]) -> list[LakeFile]:
+    """The files of `files` that hold times that a plan asks for (`EXPLAIN (FORMAT json)`, made while `logs` had all of them)."""
+    ranges = scan_ranges(plan)
     if not ranges:
         return list(files)
     return [f for f in files if any(r.meets(f) for r in ranges)]
@@ -62,9 +58,9 @@ def time_range(filters: str | Sequence[str]) -> TimeRange:
             except (Invalid, OverflowError):
                 continue
             if operator in (">", ">=", "="):
-                first_us = max(first_us, at_us)
+                first_us = max(first_us, at_us + (operator == ">"))
             if operator in ("<", "<=", "="):
-                last_us = min(last_us, at_us)
+                last_us = min(last_us, at_us - (operator == "<"))
     return TimeRange(first_us, last_us)
 
 

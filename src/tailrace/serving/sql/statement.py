@@ -31,12 +31,14 @@ _READS_ONLY = "one SELECT, DESCRIBE, SUMMARIZE, SHOW TABLES or EXPLAIN"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement that may run. `names`: relations it reads, lower case, its own WITH names left out.
+    """A statement that may run. `query`: what is to be planned, without EXPLAIN; the text itself otherwise.
 
-    `explains`: the answer is a plan. `lists_tables`: it shows what relations there are.
+    `names`: relations it reads, lower case, its own WITH names left out. `explains`: the answer is a plan. `lists_tables`: it
+    shows what relations there are.
     """
 
     text: str
+    query: str
     names: frozenset[str]
     explains: bool = False
     lists_tables: bool = False
@@ -69,7 +71,7 @@ class StatementCheck:
         self._check_own(own)
         if lists_tables and names:
             raise Invalid("SHOW TABLES stands alone", hint="send it as a statement of its own")
-        return Statement(sql, frozenset(names - own), explains, lists_tables)
+        return Statement(sql, text, frozenset(names - own), explains, lists_tables)
 
     def _single(self, sql: str) -> tuple[str, bool]:
         """The text to parse as a query, and whether the statement is an EXPLAIN of it."""

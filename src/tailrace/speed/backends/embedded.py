@@ -28,6 +28,7 @@ from tailrace.states.segment import (
     read_speed_segment,
     write_speed_segment,
 )
+from tailrace.states.tables import StateTables
 from tailrace.stream.base import Block, EpochSeal, ReadRequest, StreamBackend
 from tailrace.views import CompiledView
 from tailrace.views.reads import fields_read
@@ -127,11 +128,13 @@ class EmbeddedSpeed:
         ends = {shard.id: self._stream.end(shard.id).next_offset for shard in self._stream.shards()}
         lines = sum(self._read_shard(shard) for shard in ends)
         self._learn_seals()
-        for version in self._versions.values():
-            caught_up = all(version.next_offset[shard] >= end for shard, end in ends.items())
-            if self._due(version, caught_up):
-                self._compute(version)
-            if caught_up and not version.waiting_records:
+        caught_up = {
+            name: all(version.next_offset[shard] >= end for shard, end in ends.items())
+            for name, version in self._versions.items()
+        }
+        self._compute([v for name, v in self._versions.items() if self._due(v, caught_up[name])])
+        for name, version in self._versions.items():
+            if caught_up[name] and not version.waiting_records:
                 version.complete_through_us = asked_at_us
                 self._announce(version)
             self._close_epochs(version)
@@ -185,18 +188,31 @@ class EmbeddedSpeed:
         sealed = any(epoch in self._seals[shard] for shard, epoch in version.waiting)
         return demanded or beginning or sealed or version.waiting_records >= WAITING_MAX
 
-    def _compute(self, version: _Version) -> None:
-        """All that waits, so that the version's states are those of every record before its cursors."""
-        for (shard, epoch), tables in version.waiting.items():
-            records = pa.concat_tables(tables, promote_options="permissive")
-            known = version.epochs.get((shard, epoch), EpochStates(shard, epoch, 0, ()))
-            parts = (*known.parts, self._engine.partial(version.view, records))
-            if len(parts) > PARTS_MAX:
-                parts = (self._engine.merge(version.view, parts),)
-            version.epochs[shard, epoch] = EpochStates(shard, epoch, known.records + records.num_rows, parts)
-        version.waiting, version.waiting_records = {}, 0
-        version.computed = dict(version.next_offset)
-        version.change += 1
+    def _compute(self, due: list[_Version]) -> None:
+        """All that waits of these versions, so that their states are those of every record before their cursors.
+
+        Versions for which the same records wait are computed together, which costs about half as much.
+        """
+        together: dict[tuple[str, int, tuple[int, ...]], list[_Version]] = {}
+        for version in due:
+            for (shard, epoch), tables in version.waiting.items():
+                together.setdefault((shard, epoch, tuple(map(id, tables))), []).append(version)
+        for (shard, epoch, _), versions in together.items():
+            records = pa.concat_tables(versions[0].waiting[shard, epoch], promote_options="permissive")
+            states = self._engine.partials([version.view for version in versions], records)
+            for version in versions:
+                self._extend(version, shard, epoch, records.num_rows, states[version.view.version])
+        for version in due:
+            version.waiting, version.waiting_records = {}, 0
+            version.computed = dict(version.next_offset)
+            version.change += 1
+
+    def _extend(self, version: _Version, shard: str, epoch: int, records: int, states: StateTables) -> None:
+        known = version.epochs.get((shard, epoch), EpochStates(shard, epoch, 0, ()))
+        parts = (*known.parts, states)
+        if len(parts) > PARTS_MAX:
+            parts = (self._engine.merge(version.view, parts),)
+        version.epochs[shard, epoch] = EpochStates(shard, epoch, known.records + records, parts)
 
     # -- epochs --------------------------------------------------------------------------------------------------
 

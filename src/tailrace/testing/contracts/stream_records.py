@@ -160,6 +160,7 @@ class RecordCases(StreamCase):
             ShardBatch(shard_id, good.columns.drop_columns(["ip"]), good.raw),
             ShardBatch(shard_id, good.columns, good.raw.drop_columns(["reason"])),
             ShardBatch(shard_id, good.columns.set_column(5, "status", good.columns["verdict"]), good.raw),
+            ShardBatch(shard_id, good.columns, good.raw.set_column(0, "raw", good.raw["reason"])),
             ShardBatch(shard_id, good.columns, good.raw, range(3), ProducerStamp("p", 1, 1 << 63)),
             ShardBatch(shard_id, good.columns, good.raw, range(3), ProducerStamp("\ud800", 1, 1)),
         ):

@@ -26,7 +26,7 @@ from tailrace.stream.backends.embedded.locks import exclusive
 from tailrace.stream.backends.embedded.schema import connect_writer
 from tailrace.stream.backends.embedded.turn import OpenFile
 from tailrace.stream.base import Appended, ShardBatch
-from tailrace.stream.checks import check_batch, line_numbers
+from tailrace.stream.checks import BatchCheck, line_numbers
 from tailrace.stream.codec import dead_count, plain
 
 SMALL_ROWS = 1024
@@ -74,6 +74,7 @@ class ShardWriter:
         """`on_commit(shard_id, bytes)` is told of each commit, on the writer's thread."""
         self._open_file = open_file
         self._schema = schema
+        self._check = BatchCheck(schema)
         self._settings = settings
         self._clock = clock
         self._budget = budget
@@ -87,7 +88,7 @@ class ShardWriter:
         self._thread.start()
 
     def append(self, batch: ShardBatch) -> Future[Appended]:
-        check_batch(batch, self._schema)
+        self._check(batch)
         size = batch.bytes
         self._budget.take(size)
         try:

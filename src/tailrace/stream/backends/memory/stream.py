@@ -26,7 +26,7 @@ from tailrace.stream.base import (
     Start,
     StartKind,
 )
-from tailrace.stream.checks import check_batch, line_numbers
+from tailrace.stream.checks import BatchCheck, line_numbers
 from tailrace.stream.codec import dead_count
 
 
@@ -48,7 +48,7 @@ class MemoryStream:
     """See StreamBackend. Each sealed epoch counts as a closed file, so `trim` drops by the epoch. Nothing is queued."""
 
     def __init__(self, fields: Fields, shards: int, clock: Clock) -> None:
-        self._schema = fields.block_schema()
+        self._check = BatchCheck(fields.block_schema())
         self._clock = clock
         self._shards = even_shards(shards, clock.now_us() // 1_000_000)
         self._logs = {s.id: _ShardLog() for s in self._shards}
@@ -59,7 +59,7 @@ class MemoryStream:
         return self._shards
 
     def append(self, batch: ShardBatch) -> Future[Appended]:
-        check_batch(batch, self._schema)
+        self._check(batch)
         future: Future[Appended] = Future()
         future.set_running_or_notify_cancel()
         with self._lock:

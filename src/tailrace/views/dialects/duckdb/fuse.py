@@ -1,142 +1,184 @@
-"""What of several views can be computed together: pure plans, from expressions to the statements of a `PartialProgram`.
+"""State tables that can be computed by one statement, and that statement.
 
-Two savings. What depends on one text column is computed on that column's distinct texts (`Derived`), and the record only carries its
-code or result. And state tables whose keys are a subset of another's are merged from that other's groups in the same statement
-(`Fused`): a view by endpoint costs nothing beside one by endpoint and status.
+Tables of the same window and filter whose keys are subsets of one another are fused: the one with most keys is grouped from the
+records, the others from its groups. So a view by endpoint costs next to nothing beside one by endpoint and status.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tailrace.model.fields import EXTRA
-from tailrace.views.dialects.duckdb.expression import print_expression, quoted
-from tailrace.views.dialects.duckdb.partial import binned_sql, grouped_sql, hashed_sql, state_sql, text_sql, where_sql
-from tailrace.views.expression import INTEGER, Call, Column, Expression, ExtraText, Type, inputs
-from tailrace.views.plan import BinAgg, CompiledView, RegisterAgg, ScalarState
-
-REGISTER_TYPE = Type("integer", "SMALLINT")
-RANK_TYPE = Type("integer", "TINYINT")
-
-
-@dataclass(frozen=True, slots=True)
-class Hashed:
-    """Register and rank of a text: two columns."""
-
-    register: Column
-    rank: Column
-
-
-@dataclass(slots=True)
-class Derived:
-    """What is computed for each distinct text of one column: values, and register and rank of values."""
-
-    values: dict[Expression, Column] = field(default_factory=dict)
-    hashes: dict[Expression, Hashed] = field(default_factory=dict)
+from tailrace.views.dialects.duckdb.expression import print_expression
+from tailrace.views.dialects.duckdb.partial import binned_sql, grouped_sql, state_sql, where_sql
+from tailrace.views.dialects.duckdb.row_plan import Hashed, RowPlan
+from tailrace.views.expression import TEXT, Column, Expression, inputs
+from tailrace.views.plan import CompiledView, ScalarState
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One state table of one view (of one agg of it, for bins and registers) within a fused statement.
+    """One state table of one view: its scalars, or one agg of its bins or registers. All expressions are over prepared columns.
 
-    `keys`: (the view's name for it, the column that holds it). `states`: (the view's name, the statement's).
+    `keys`: by the view's names. `states`: of scalars. `argument`: of bins. `hashed`: of registers.
     """
 
     view: CompiledView
     table: str
     agg: int
-    keys: tuple[tuple[str, Column], ...]
+    window: Column
+    where: Expression | None
+    keys: tuple[tuple[str, Expression], ...]
+    states: tuple[ScalarState, ...] = ()
+    filter: Expression | None = None
+    argument: Expression | None = None
+    hashed: Hashed | None = None
+
+    def fuses_with(self, other: Part) -> bool:
+        """Whether this part's groups can be merged from the groups of `other`."""
+        return self._what() == other._what() and {e for _, e in self.keys} <= {e for _, e in other.keys}
+
+    def _what(self) -> tuple[object, ...]:
+        return (self.table, self.window, self.where, self.filter, self.argument, self.hashed)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a part is taken out of a statement's result: the rows whose column g is `grouping` (None: all), these columns.
+
+    `keys`: (column, name, what it was made of). `states`: (column, name).
+    """
+
+    part: Part
+    grouping: int | None
+    keys: tuple[tuple[str, str, Expression], ...]
     states: tuple[tuple[str, str], ...]
-    grouping: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """One statement. Its columns: `g` (which of the groupings; only if there are several), w, the keys, [bin | register], states."""
+    """`statement` reads the columns `reads` of the relation `source`; its result has a column w, the window in microseconds."""
 
+    source: str
     statement: str
-    columns: tuple[str, ...]
-    parts: tuple[Part, ...]
-    several: bool
+    reads: tuple[Column, ...]
+    cuts: tuple[Cut, ...]
 
 
-class RowPlan:
-    """Rewrites the views' expressions to columns of the prepared rows, and remembers which columns those are."""
-
-    def __init__(self) -> None:
-        self.windows: dict[int, Column] = {}
-        self.coded: dict[str, Column] = {}
-        self.raw: dict[str, Column] = {}
-        self.derived: dict[str, Derived] = {}
-        self.coded_values: dict[Expression, Column] = {}
-        self._names = 0
-
-    def window(self, width_us: int) -> Column:
-        return self.windows.setdefault(width_us, Column(f"#w{width_us}", Type("integer", "BIGINT")))
-
-    def key(self, expression: Expression) -> Expression:
-        """A key; text becomes its code."""
-        text = single_text(expression)
-        if text is None or expression.type.kind != "text":
-            return self.value(expression)
-        self.coded.setdefault(text.name, Column(f"#{text.name}", INTEGER))
-        if expression == text:
-            return self.coded[text.name]
-        self._derive(text, expression)
-        return self.coded_values.setdefault(expression, self._column(INTEGER))
-
-    def value(self, expression: Expression) -> Expression:
-        """A condition or the argument of an aggregate."""
-        if isinstance(expression, Column):
-            return self.raw.setdefault(expression.name, expression)
-        if isinstance(expression, ExtraText):
-            self.raw.setdefault(EXTRA, Column(EXTRA, expression.type))
-            return expression
-        if not isinstance(expression, Call):
-            return expression
-        text = single_text(expression)
-        if text is not None:
-            return self._derive(text, expression)
-        return Call(expression.op, tuple(self.value(a) for a in expression.args), expression.type)
-
-    def condition(self, expression: Expression | None) -> Expression | None:
-        return None if expression is None else self.value(expression)
-
-    def hashed(self, expression: Expression) -> Hashed | None:
-        """Register and rank of a value that depends on one text column; None if it depends on anything else."""
-        text = single_text(expression)
-        if text is None:
-            return None
-        self.coded.setdefault(text.name, Column(f"#{text.name}", INTEGER))
-        hashes = self.derived.setdefault(text.name, Derived()).hashes
-        return hashes.setdefault(expression, Hashed(self._column(REGISTER_TYPE), self._column(RANK_TYPE)))
-
-    def _derive(self, text: Column, expression: Expression) -> Column:
-        self.coded.setdefault(text.name, Column(f"#{text.name}", INTEGER))
-        return self.derived.setdefault(text.name, Derived()).values.setdefault(expression, self._column(expression.type))
-
-    def _column(self, type_: Type) -> Column:
-        self._names += 1
-        return Column(f"#d{self._names}", type_)
+def plan_parts(views: Iterable[CompiledView], rows: RowPlan) -> list[Part]:
+    """The parts of all views. A view whose registers need a value of more than one column has no part for them."""
+    parts: list[Part] = []
+    for view in views:
+        window, where = rows.window(view.window_us), rows.condition(view.where)
+        keys = tuple((k.name, rows.key(k.expression)) for k in view.keys)
+        states = tuple(_over_rows(s, rows) for s in view.scalars)
+        parts.append(Part(view, "scalars", 0, window, where, keys, states))
+        for agg in view.bin_aggs:
+            passing, argument = rows.condition(agg.filter), rows.value(agg.argument)
+            parts.append(Part(view, "bins", agg.index, window, where, keys, filter=passing, argument=argument))
+        hashes = [rows.hashed(agg.argument) for agg in view.register_aggs]
+        if None not in hashes:
+            for register, hashed in zip(view.register_aggs, hashes, strict=True):
+                passing = rows.condition(register.filter)
+                parts.append(
+                    Part(view, "registers", register.index, window, where, keys, filter=passing, hashed=hashed)
+                )
+    return parts
 
 
-def single_text(expression: Expression) -> Column | None:
-    """The text column that is all the expression reads, if so."""
-    read = inputs(expression)
-    only = read[0] if len(read) == 1 else None
-    return only if isinstance(only, Column) and only.type.kind == "text" else None
+def _over_rows(state: ScalarState, rows: RowPlan) -> ScalarState:
+    argument = rows.condition(state.argument)
+    return ScalarState(state.name, state.merge, state.sql_type, state.function, argument, rows.condition(state.filter))
 
 
-def derived_sql(source: str, derived: Derived) -> str:
-    """SELECT over the distinct texts in `source`, in their order: the values, then register and rank of each hashed text."""
-    columns = [f"{print_expression(e)} AS {quoted(c.name)}" for e, c in derived.values.items()]
-    names = [quoted(c.name) for c in derived.values.values()]
-    statement = f"SELECT {', '.join([*columns, 'r.*'])} FROM {source} AS r"
-    for expression, hashed in derived.hashes.items():
-        given = f"SELECT r.*, {text_sql(expression)} AS t FROM ({statement}) AS r"
-        carried = [*names, "r.*"]
-        del carried
-        statement = hashed_sql(["*"], f"FROM ({given})")
-        names += [quoted(hashed.register.name), quoted(hashed.rank.name)]
-    return statement
+def fuse(parts: Iterable[Part], prefix: str) -> list[Fused]:
+    """A statement for each chain of parts that fuse, each over a relation of its own, whose name begins with `prefix`."""
+    chains: list[list[Part]] = []
+    for part in sorted(parts, key=lambda p: -len(p.keys)):
+        chain = next((c for c in chains if part.fuses_with(c[0])), None)
+        if chain is None:
+            chains.append([part])
+        else:
+            chain.append(part)
+    return [_fused(chain, f"{prefix}_rows_{i}") for i, chain in enumerate(chains)]
+
+
+def _fused(chain: Sequence[Part], source: str) -> Fused:
+    keys = {e: f"k{i}" for i, e in enumerate(dict.fromkeys(e for _, e in chain[0].keys))}
+    sets = list(dict.fromkeys(tuple(name for e, name in keys.items() if e in _key_set(part)) for part in chain))
+    states = {
+        _what(s): (f"u{i}", s) for i, s in enumerate({_what(s): s for part in chain for s in part.states}.values())
+    }
+    columns = [f"{print_expression(chain[0].window)} AS w", *(f"{print_expression(e)} AS {k}" for e, k in keys.items())]
+    base, own, merged = _base(chain[0], columns, list(states.values()), source)
+    statement = base if len(sets) == 1 else _rolled_up(base, list(keys.values()), own, merged, sets)
+    cuts = []
+    for part in chain:
+        missing = [i for i, e in enumerate(keys) if e not in _key_set(part)]
+        grouping = sum(1 << (len(keys) - 1 - i) for i in missing) if len(sets) > 1 else None
+        taken = tuple((states[_what(s)][0], s.name) for s in part.states) or tuple((c, c) for c in _OWN[part.table])
+        cuts.append(Cut(part, grouping, tuple((keys[e], name, e) for name, e in part.keys), taken))
+    return Fused(source, statement, _reads(chain), tuple(cuts))
+
+
+_OWN = {"bins": ("bin", "n"), "registers": ("register", "rank")}
+
+
+def _what(state: ScalarState) -> tuple[object, ...]:
+    return (state.function, state.argument, state.filter)
+
+
+def _key_set(part: Part) -> set[Expression]:
+    return {e for _, e in part.keys}
+
+
+def _base(
+    part: Part, columns: Sequence[str], states: Sequence[tuple[str, ScalarState]], source: str
+) -> tuple[str, list[str], list[str]]:
+    """Groups of the records by all keys; the keys besides these; and how their states merge."""
+    records = f"{source} AS r"
+    if part.argument is not None:
+        present = f"{print_expression(part.argument)} IS NOT NULL"
+        names = [c.rsplit(" AS ", 1)[1] for c in columns]
+        binned = binned_sql(
+            columns, names, part.argument, f"FROM {records}{where_sql(part.where, part.filter, present)}"
+        )
+        base = grouped_sql([*names, "bin"], ["count(*) AS n"], f"({binned})")
+        return base, ["bin"], ["CAST(sum(n) AS BIGINT) AS n"]
+    if part.hashed is not None:
+        register, rank = print_expression(part.hashed.register), print_expression(part.hashed.rank)
+        records += where_sql(part.where, part.filter, f"{register} IS NOT NULL")
+        base = grouped_sql([*columns, f"{register} AS register"], [f"max({rank}) AS rank"], records)
+        return base, ["register"], ["max(rank) AS rank"]
+    base = grouped_sql(columns, [f"{state_sql(s)} AS {u}" for u, s in states], records + where_sql(part.where))
+    return base, [], [f"CAST({s.merge}({u}) AS {s.sql_type}) AS {u}" for u, s in states]
+
+
+def _rolled_up(
+    base: str, keys: Sequence[str], own: Sequence[str], merged: Sequence[str], sets: Sequence[tuple[str, ...]]
+) -> str:
+    """The groups of `base`, and those merged over fewer keys; g tells which, as SQL's GROUPING does."""
+    columns = [f"CAST(GROUPING({', '.join(keys)}) AS BIGINT) AS g", "w", *keys, *own, *merged]
+    groupings = ", ".join(f"({', '.join(['w', *kept, *own])})" for kept in sets)
+    return f"WITH base AS MATERIALIZED ({base})\nSELECT {', '.join(columns)}\nFROM base\nGROUP BY GROUPING SETS ({groupings})"
+
+
+def _reads(chain: Sequence[Part]) -> tuple[Column, ...]:
+    """The prepared columns that the chain's expressions read."""
+    found: dict[Column, None] = {}
+    for part in chain:
+        hashed = (part.hashed.register, part.hashed.rank) if part.hashed else ()
+        of_states = [e for s in part.states for e in (s.argument, s.filter)]
+        for expression in (
+            part.window,
+            part.where,
+            part.filter,
+            part.argument,
+            *hashed,
+            *of_states,
+            *(e for _, e in part.keys),
+        ):
+            for read in inputs(expression) if expression is not None else ():
+                found.setdefault(read if isinstance(read, Column) else Column(EXTRA, TEXT))
+    return tuple(found)

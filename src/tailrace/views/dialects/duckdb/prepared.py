@@ -32,8 +32,8 @@ class PreparedStatement:
     def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, statement: str) -> None:
         self.schema = schema
         self._connection = connection
+        self._name = name
         self._slot = _Slot(schema)
-        self._execute = f"EXECUTE {name}_run"
         connection.register(name, self._slot)
         connection.execute(f"PREPARE {name}_run AS {statement}")
 
@@ -42,6 +42,11 @@ class PreparedStatement:
         assert table.schema.equals(self.schema), (table.schema, self.schema)
         self._slot.table = table
         try:
-            return self._connection.execute(self._execute).to_arrow_table()
+            return self._connection.execute(f"EXECUTE {self._name}_run").to_arrow_table()
         finally:
             self._slot.table = self.schema.empty_table()
+
+    def close(self) -> None:
+        """Take the statement and its relation off the connection."""
+        self._connection.execute(f"DEALLOCATE {self._name}_run")
+        self._connection.unregister(self._name)
