@@ -102,7 +102,7 @@ def wait_visible(node: RunningNode, lines: int, timeout_s: float = 120.0) -> flo
             return time.monotonic()
         if seen > lines:
             raise RuntimeError(f"the view counts {seen} lines, only {lines} were sent")
-        time.sleep(0.1)
+        time.sleep(0.5)  # an answer costs the node some 15 ms of CPU, which must not become part of the figure
     raise RuntimeError(f"the view counts {visible_lines(node)} of {lines} lines after {timeout_s:.0f} s")
 
 

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.bench_node import Loader, LoadReport, fresh_node, wait_covered, wait_visible
-from benchmarks.processes import PeakMemory, ThreadCpu, cpu_by_role, cpu_by_thread, difference, folder_bytes, since
+from benchmarks.processes import (
+    PeakMemory,
+    ThreadCpu,
+    cpu_by_role,
+    cpu_by_thread,
+    difference,
+    folder_bytes,
+    machine_busy_s,
+    since,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +26,7 @@ class Cost:
 
     `cpu_s`: role -> seconds from the first post to `covered_s`; `cpu_acked_s`: the same until the last answer. `idle_cpu`: CPU
     seconds a second of the empty node before. Times are seconds since the first post. `threads`: what each living thread
-    has used in that time.
+    has used in that time. `other_cpu`: CPU seconds a second that neither node nor loader used: what disturbed the run.
     """
 
     load: LoadReport
@@ -32,6 +41,7 @@ class Cost:
     stream_bytes: int
     states_bytes: int
     threads: list[ThreadCpu]
+    other_cpu: float
 
     @property
     def cpu_per_million(self) -> float:
@@ -62,7 +72,7 @@ def measure(
         idle_cpu = _idle(node.pid)
         threads = cpu_by_thread(node.pid)
         on_begin()
-        before = cpu_by_role(node.pid)
+        before, busy_s = cpu_by_role(node.pid), machine_busy_s()
         with PeakMemory(node.pid) as memory:
             started_s = time.monotonic()
             loader.begin()
@@ -70,7 +80,7 @@ def measure(
             acked = cpu_by_role(node.pid)
             visible_s = wait_visible(node, load.lines) - started_s
             covered_s = wait_covered(node, load.lines) - started_s
-            after = cpu_by_role(node.pid)
+            after, busy_s = cpu_by_role(node.pid), machine_busy_s() - busy_s
             threads = since(cpu_by_thread(node.pid), threads)
         lake = node.data_dir / "lake"
         lake_bytes = folder_bytes(lake, lambda path: path.suffix == ".parquet")
@@ -87,6 +97,7 @@ def measure(
             stream_bytes=folder_bytes(node.data_dir / "stream"),
             states_bytes=folder_bytes(node.data_dir / "states"),
             threads=threads,
+            other_cpu=(busy_s - sum(difference(after, before).values()) - load.cpu_s) / covered_s,
         )
 
 

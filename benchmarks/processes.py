@@ -41,6 +41,12 @@ def cpu_by_role(supervisor_pid: int) -> dict[str, float]:
     return used
 
 
+def machine_busy_s() -> float:
+    """CPU seconds that the whole machine has been busy since it started, time stolen by its host included."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) * _TICK_S
+
+
 def cpu_by_thread(supervisor_pid: int) -> list[ThreadCpu]:
     """Every living thread of every process."""
     found = []

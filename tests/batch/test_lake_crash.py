@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.batch.test_lake_crash"])
+FORKS.set_forkserver_preload(["tests.batch.test_lake_crash", "tests.batch.test_lake_processes"])
 
 
 def filled_stream(epochs: int) -> MemoryStream:

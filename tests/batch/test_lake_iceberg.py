@@ -98,17 +98,17 @@ def test_history_does_not_make_metadata_grow(tmp_path: Path, lake: IcebergLake) 
     metadata = tmp_path / "lake/warehouse/logs/metadata"
     first = append_blocks(lake, [sample_block(A, 1, 0, 10)])
     counts = []
-    for epoch in range(2, 101):
+    for epoch in range(2, 53):
         append_blocks(lake, [sample_block(A, epoch, epoch * 10 - 10, 10)])
         counts.append(len(os.listdir(metadata)))
         assert len(lake._table.metadata.snapshots) <= 2 * SNAPSHOTS_KEPT
-    assert max(counts[-40:]) <= 2 * 2 * SNAPSHOTS_KEPT + 32 + 10
-    assert [f.epoch_first for f in reader.files()] == list(range(1, 101))
+    assert max(counts[-16:]) <= 2 * 2 * SNAPSHOTS_KEPT + 32 + 10
+    assert [f.epoch_first for f in reader.files()] == list(range(1, 53))
     assert reader.current() == lake.current()
     with pytest.raises(NotFound):
         reader.files(first)
-    assert len(read_rows(reader.files())) == 900
-    assert len(foreign_table(tmp_path).scan().to_arrow()) == 900
+    assert len(read_rows(reader.files())) == 468
+    assert len(foreign_table(tmp_path).scan().to_arrow()) == 468
 
 
 def test_a_moved_data_folder_is_read_and_written_on(tmp_path: Path) -> None:

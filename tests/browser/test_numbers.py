@@ -104,6 +104,7 @@ def test_a_log_without_response_times_shows_traffic(visit: Visit, node: RunningN
     assert page.get_by_test_id("no-response-times").is_visible()
     assert page.get_by_test_id("gauge-p99").count() == 0
     assert visit.number("gauge-value") == 1.0
+    assert visit.number("requests-rate") == 1.0
     assert "no response times in this log" in page.get_by_test_id("panel-endpoints").inner_text()
     assert page.get_by_test_id("panel-line").get_by_role("heading").inner_text() == "Traffic over time"
 

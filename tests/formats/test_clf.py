@@ -240,9 +240,8 @@ access_lines = st.tuples(st.sampled_from(["1.2.3.4", "-", "h:80 ::1"]), users, s
 )
 
 
-@settings(deadline=None)
-@given(st.lists(access_lines, min_size=1, max_size=12))
-def test_reading_by_columns_changes_nothing(lines: list[str]) -> None:
+def one_by_one_and_by_columns(lines: list[str]) -> tuple[object, object]:
+    """Columns and raw of the lines, read each by itself, and read by columns wherever that is possible."""
     results = []
     body = "\n".join(lines).encode()
     before = clf_columns._ROWS_MIN
@@ -253,7 +252,23 @@ def test_reading_by_columns_changes_nothing(lines: list[str]) -> None:
             results.append([found.columns.to_pylist(), found.raw.to_pylist()])
     finally:
         clf_columns._ROWS_MIN = before
-    assert results[0] == results[1]
+    return results[0], results[1]
+
+
+@settings(deadline=None)
+@given(st.lists(access_lines, min_size=1, max_size=12))
+def test_reading_by_columns_changes_nothing(lines: list[str]) -> None:
+    one_by_one, by_columns = one_by_one_and_by_columns(lines)
+    assert by_columns == one_by_one
+
+
+@pytest.mark.parametrize("deviation", ["", '"', "\\", " ", "1", "x", "]", "-"])
+def test_every_byte_of_a_line_is_looked_at(deviation: str) -> None:
+    line = HEAD + AGENT + " 0.5"
+    one_by_one, by_columns = one_by_one_and_by_columns(
+        [line[:at] + deviation + line[at + 1 :] for at in range(len(line))]
+    )
+    assert by_columns == one_by_one
 
 
 def shared_data() -> Path:

@@ -41,7 +41,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     made.cycle()
     made.look()
     yield made
-    made.close_batch()
+    made.close()
 
 
 def expected(view: View) -> str:
@@ -89,9 +89,7 @@ def test_by_batch_alone(rig: Rig) -> None:
     for post in posts():
         put(rig, post)
     rig.settle()
-    pinned = rig.follower.pinned
-    assert pinned is not None
-    assert all(epochs == () for epochs in pinned.speed.states.values())
+    assert all(states.epochs == () for states in rig.pinned.speed.versions.values())
     assert_golden(rig)
 
 
@@ -147,7 +145,26 @@ def test_by_a_view_that_is_built_from_history(tmp_path: Path) -> None:
         rig.cycle()
     rig.look()
     assert_golden(rig)
-    rig.close_batch()
+    rig.close()
+
+
+@pytest.mark.parametrize("cut", [0, POSTS // 2, POSTS])
+def test_on_the_embedded_stream_with_everything_restarted(tmp_path: Path, cut: int) -> None:
+    rig = Rig(tmp_path, embedded=True)
+    rig.settle()
+    for number, post in enumerate(posts()):
+        if number == cut:
+            rig.settle()
+        put(rig, post)
+        rig.clock.advance(40)
+    assert_golden(rig)
+    rig.restart()
+    rig.look()
+    rig.read()
+    assert_golden(rig)
+    rig.settle()
+    assert_golden(rig)
+    rig.close()
 
 
 def rewrite() -> None:

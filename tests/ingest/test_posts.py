@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import socket
 import threading
@@ -20,6 +21,8 @@ from tailrace.model.sequence import offset_of
 from tailrace.stream.backends.memory.stream import MemoryStream
 from tailrace.stream.base import Appended, ReadRequest, ShardBatch
 from tests.ingest.serving import ingesting, line, memory_stream, settings, with_queue
+
+INCOMPRESSIBLE = b"".join(hashlib.sha256(bytes([n])).digest() for n in range(64))
 
 
 @pytest.fixture
@@ -129,6 +132,7 @@ def test_compressed_bodies(url: str, encoding: str, compress: Any) -> None:
         ("gzip", gzip.compress(line(1)) + b"junk"),
         ("zstd", b"no zstd"),
         ("zstd", zstandard.compress(line(1) * 1000)[:-5]),
+        ("zstd", zstandard.compress(INCOMPRESSIBLE)[:-200]),
         ("zstd", zstandard.compress(line(1)) + b"junk"),
         ("br", b"x"),
     ],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tailrace.batch.consumer import consume
 from tailrace.batch.lake.iceberg import IcebergLake
+from tailrace.config.settings import StreamSettings
 from tailrace.formats.base import Limits
 from tailrace.formats.decode import decode
 from tailrace.model.fields import DEFAULT_FIELDS
@@ -18,13 +20,15 @@ from tailrace.serving.follower import Follower
 from tailrace.serving.handover import CycleReport, Handover
 from tailrace.serving.ledger import ledger
 from tailrace.serving.merge import Merger, ViewQuery, rows_of
+from tailrace.serving.pin import Pinned
 from tailrace.speed.backends.embedded import EmbeddedSpeed
 from tailrace.states.compaction import merge_tables
 from tailrace.states.manifest import ManifestStore
 from tailrace.states.segment import read_batch_table
 from tailrace.states.tables import concat_states
+from tailrace.stream.backends.embedded import open_embedded
 from tailrace.stream.backends.memory.stream import MemoryStream
-from tailrace.stream.base import Appended, ProducerStamp
+from tailrace.stream.base import Appended, ProducerStamp, ShardBatch, StreamBackend
 from tailrace.stream.partitioning import split
 from tailrace.views.dialects.duckdb import schemas
 
@@ -33,12 +37,29 @@ SHARDS = 2
 SEGMENTS_MIN = 3
 
 
-class Rig:
-    """`folder` is a data folder. The stream lives in memory and survives restarts of the parts, as a durable one would."""
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What became of the lines of a post that belong to one shard. `lines`: their numbers in the post."""
 
-    def __init__(self, folder: Path) -> None:
+    appended: Appended
+    lines: list[int]
+
+    def places(self) -> list[tuple[str, int, int]]:
+        """(shard, offset, line) of each that was stored, dead letters too."""
+        fresh = [line for line in self.lines if line not in self.appended.duplicate_lines]
+        first = self.appended.first_offset
+        return [(self.appended.shard_id, first + n, line) for n, line in enumerate(fresh)]
+
+
+class Rig:
+    """`folder` is a data folder. The stream is the embedded one on disk, or one in memory that outlives the other parts."""
+
+    def __init__(self, folder: Path, *, embedded: bool = False) -> None:
         self.clock = ManualClock()
-        self.stream = MemoryStream(DEFAULT_FIELDS, SHARDS, self.clock)
+        self._stream_dir = folder / "stream" if embedded else None
+        self.stream: StreamBackend = MemoryStream(DEFAULT_FIELDS, SHARDS, self.clock)
+        if embedded:
+            self.reopen_stream()
         self.states_dir = folder / "states"
         self.views_dir = folder / "views"
         self.views_dir.mkdir(parents=True)
@@ -50,6 +71,23 @@ class Rig:
         self.start_batch()
 
     # -- coming and going ----------------------------------------------------------------------------------------
+
+    def reopen_stream(self) -> None:
+        """All processes at once: what is not on disk is gone. Without effect on a stream in memory."""
+        if self._stream_dir is None:
+            return
+        self.stream.close()
+        settings = StreamSettings(shards=SHARDS, file_interval_s=60)
+        self.stream = open_embedded(self._stream_dir, settings, DEFAULT_FIELDS, self.clock)
+
+    def restart(self) -> None:
+        self.reopen_stream()
+        self.start_node()
+        self.start_batch()
+
+    def close(self) -> None:
+        self.close_batch()
+        self.stream.close()
 
     def start_node(self) -> None:
         """A new node process: everything that was in memory is gone."""
@@ -76,12 +114,12 @@ class Rig:
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
-    def put(self, lines: Sequence[bytes], stamp: ProducerStamp | None = None) -> list[Appended]:
+    def put(self, lines: Sequence[bytes], stamp: ProducerStamp | None = None) -> list[Put]:
         """One post, as ingest does it."""
         post = decode(b"\n".join(lines), "json", DEFAULT_FIELDS, Limits())
         batches = split(post.columns, post.raw, post.keys, self.stream.shards(), post.lines, stamp)
-        futures: list[Future[Appended]] = [self.stream.append(batch) for batch in batches]
-        return [future.result() for future in futures]
+        futures: list[tuple[ShardBatch, Future[Appended]]] = [(batch, self.stream.append(batch)) for batch in batches]
+        return [Put(future.result(), [int(line) for line in batch.lines]) for batch, future in futures]
 
     def seal(self) -> None:
         for shard in self.stream.shards():
@@ -115,13 +153,17 @@ class Rig:
 
     # -- what is seen --------------------------------------------------------------------------------------------
 
-    def rows(self, view: str, query: ViewQuery | None = None) -> Answered:
-        """Columns and rows of the merged view; windows in microseconds."""
-        pinned = self.follower.fresh(view)
-        assert pinned is not None, "the node has not caught up yet"
+    def rows(self, view: str, query: ViewQuery | None = None, *, fresh: bool = True) -> Answered:
+        """Columns and rows of the merged view; windows in microseconds. `fresh`: as people ask, up to the stream's end."""
+        pinned = self.follower.fresh(view) if fresh else self.pinned
         answer = self._merger.answer(pinned, view, query or ViewQuery())
         rows = [(None if row[0] is None else datetime_us(row[0]), *row[1:]) for row in rows_of(answer.table)]
         return list(answer.columns), rows
+
+    @property
+    def pinned(self) -> Pinned:
+        assert self.follower.pinned is not None, "the node has not caught up yet"
+        return self.follower.pinned
 
     def sketches(self, view: str) -> dict[tuple[Any, ...], dict[str, dict[int, int]]]:
         """(window, keys) -> column -> its merged log buckets or registers, from both sides."""

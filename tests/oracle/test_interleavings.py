@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,27 +76,31 @@ posts = st.lists(st.one_of(records, records, records, dead_letters), min_size=1,
 
 
 class Life(RuleBasedStateMachine):
-    """`stored`: records in the stream, in the model's mind. `seen`: those that the node had read when it last read."""
+    """`stored`: what is in the stream, in the model's mind: (shard, offset) -> record, or None for a dead letter.
+
+    An answer states its position. It must be of exactly the records before that position.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._folder = Path(tempfile.mkdtemp(prefix="tailrace-life-"))
         self._installed = installed()
         self.faults: Faults = self._installed.__enter__()
-        self.rig = Rig(self._folder)
-        self.stored: list[Record] = []
-        self.dead = self.deduplicated = self.posted = 0
+        self.rig: Rig
+        self.stored: dict[tuple[str, int], Record | None] = {}
+        self.deduplicated = self.posted = 0
         self.sent: list[tuple[ProducerStamp, list[bytes]]] = []
-        self.seen: list[Record] | None = None
 
     def teardown(self) -> None:
-        self.rig.close_batch()
+        if hasattr(self, "rig"):
+            self.rig.close()
         self._installed.__exit__(None, None, None)
         shutil.rmtree(self._folder)
 
-    @initialize(before=posts)
-    def first_light(self, before: list[bytes]) -> None:
+    @initialize(before=posts, embedded=st.booleans())
+    def first_light(self, before: list[bytes], *, embedded: bool) -> None:
         """Some lines are there before any view is."""
+        self.rig = Rig(self._folder, embedded=embedded)
         self.put(before)
         self.node_looks()
         self.node_reads()
@@ -110,15 +114,15 @@ class Life(RuleBasedStateMachine):
         self.posted += 1
         stamp = ProducerStamp("model", 1, self.posted)
         self.sent.append((stamp, lines))
-        self.rig.put(lines, stamp)
-        parsed = [parse_json(line) for line in lines]
-        self.stored += [record for record in parsed if record is not None]
-        self.dead += parsed.count(None)
+        places = [place for put in self.rig.put(lines, stamp) for place in put.places()]
+        assert sorted(line for _, _, line in places) == list(range(len(lines)))
+        for shard, offset, line in places:
+            self.stored[shard, offset] = parse_json(lines[line])
 
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
         stamp, lines = data.draw(st.sampled_from(self.sent))
-        results = self.rig.put(lines, stamp)
+        results = [put.appended for put in self.rig.put(lines, stamp)]
         assert sum(result.deduplicated for result in results) == len(lines)
         assert sum(result.stored + result.dead_lettered for result in results) == 0
         self.deduplicated += len(lines)
@@ -140,7 +144,17 @@ class Life(RuleBasedStateMachine):
     @rule()
     def node_reads(self) -> None:
         self.rig.read()
-        self._note_read()
+
+    @rule()
+    def people_look(self) -> None:
+        """An answer holds all that was acknowledged before it was asked for."""
+        if self.rig.follower.pinned is None:
+            return
+        for name, compiled in self.rig.pinned.views.items():
+            if compiled.version in self.rig.pinned.speed.versions:
+                pinned = self.rig.follower.fresh(name)
+                ends = {shard.id: self.rig.stream.end(shard.id).next_offset for shard in self.rig.stream.shards()}
+                assert pinned.speed.of(compiled.version).next_offsets == ends
 
     @rule()
     def node_looks(self) -> None:
@@ -149,7 +163,10 @@ class Life(RuleBasedStateMachine):
     @rule()
     def node_restarts(self) -> None:
         self.rig.start_node()
-        self.seen = None
+
+    @rule()
+    def everything_restarts(self) -> None:
+        self.rig.restart()
 
     @rule(moment=st.integers(1, 12))
     def node_dies(self, moment: int) -> None:
@@ -161,8 +178,6 @@ class Life(RuleBasedStateMachine):
 
         if self._dies(moment, work):
             self.node_restarts()
-        else:
-            self._note_read()
 
     # -- batch ---------------------------------------------------------------------------------------------------
 
@@ -194,7 +209,8 @@ class Life(RuleBasedStateMachine):
     def a_whole_turn(self) -> None:
         """What the processes do by themselves within seconds."""
         self.rig.settle()
-        self._note_read()
+        self.people_look()
+        assert self.rig.pinned.speed.versions.keys() >= {view.version for view in self.rig.pinned.views.values()}
 
     # -- people --------------------------------------------------------------------------------------------------
 
@@ -210,16 +226,16 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def views_equal_the_model(self) -> None:
-        pinned = self.rig.follower.pinned
-        if pinned is None or self.seen is None:
+        if self.rig.follower.pinned is None:
             return
+        pinned = self.rig.pinned
         shipped = {view.name: view for view in SHIPPED}
         for name, compiled in pinned.views.items():
             model = shipped.get(name) or OWN_VERSIONS[compiled.version]
             if compiled.version in pinned.speed.versions:
-                columns, rows = self.rig.rows(name)
+                columns, rows = self.rig.rows(name, fresh=False)
                 assert columns == model.columns
-                assert rows == expected_rows(model, self.seen), name
+                assert rows == expected_rows(model, self._before(pinned.speed.of(compiled.version).next_offsets)), name
 
     @invariant()
     def nothing_is_lost_and_the_layers_agree(self) -> None:
@@ -227,17 +243,13 @@ class Life(RuleBasedStateMachine):
         counts = [self.rig.stream.seals(shard.id) for shard in self.rig.stream.shards()]
         ends = [self.rig.stream.end(shard.id).open_counts for shard in self.rig.stream.shards()]
         total = sum((seal.counts for seals in counts for seal in seals), sum(ends[1:], ends[0]))
-        assert (total.stored, total.dead_lettered, total.deduplicated) == (
-            len(self.stored),
-            self.dead,
-            self.deduplicated,
-        )
+        dead = list(self.stored.values()).count(None)
+        assert (total.stored, total.dead_lettered) == (len(self.stored) - dead, dead)
+        assert total.deduplicated == self.deduplicated
 
-    def _note_read(self) -> None:
-        pinned = self.rig.follower.pinned
-        self.seen = list(self.stored) if pinned is not None else None
-        if pinned is not None:
-            assert pinned.speed.versions.keys() >= {compiled.version for compiled in pinned.views.values()}
+    def _before(self, position: Mapping[str, int]) -> list[Record]:
+        found = (record for (shard, offset), record in self.stored.items() if offset < position[shard])
+        return [record for record in found if record is not None]
 
     def _dies(self, moment: int, work: Callable[[], Any]) -> bool:
         try:
@@ -263,8 +275,8 @@ def test_a_whole_life_in_one_order(tmp_path: Path) -> None:
     life = Life()
     try:
         lines = [line for post in _fixed_posts() for line in post]
-        life.first_light(lines[:9])
-        for step in (
+        life.first_light(lines[:9], embedded=True)
+        steps: list[Callable[[], Any]] = [
             lambda: life.put(lines[9:20]),
             life.seal,
             lambda: life.the_view_file_changes("plain"),
@@ -276,13 +288,14 @@ def test_a_whole_life_in_one_order(tmp_path: Path) -> None:
             life.a_whole_turn,
             lambda: life.the_view_file_changes("slow"),
             life.a_whole_turn,
+            life.everything_restarts,
             life.a_whole_turn,
-        ):
+        ]
+        for step in steps:
             step()
             life.views_equal_the_model()
             life.nothing_is_lost_and_the_layers_agree()
-        pinned = life.rig.follower.pinned
-        assert pinned is not None
+        pinned = life.rig.pinned
         assert set(pinned.views) == {"own", *(view.name for view in SHIPPED)}
         assert OWN_VERSIONS[pinned.views["own"].version] is OWN["slow"]
         assert life.faults.passed > 40

@@ -102,3 +102,4 @@ def test_without_a_folder_nobody_holds_it(tmp_path: Path) -> None:
     assert not lock.is_held(tmp_path / "run")
     assert lock.read_owner(tmp_path / "run" / "lock") is None
     assert not lock.is_alive(None)
+    assert not lock.is_alive(0)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tailrace.config.load import load_settings
 from tailrace.pipeline.lock import is_alive
 from tailrace.runtime.clock import SystemClock
+from tailrace.stream.backends.embedded import open_embedded
 from tailrace.testing.node import RunningNode, descendants
 
 pytestmark = pytest.mark.slow
@@ -84,6 +86,16 @@ def test_a_node_outlives_each_of_its_processes_and_itself(tmp_path: Path) -> Non
         eventually(lambda: not any(is_alive(pid) for pid in pids), "the end of the killed one's children")
         node.wait_ready()
         eventually(stored(node, 20), "the lines of the killed life")
+
+        eventually(lambda: len(node.pids()) == 4, "all processes")
+        (batch,), (web,) = node.pids()["batch"], node.pids()["node"]
+        os.kill(batch, signal.SIGSTOP)
+        os.kill(node.pid, signal.SIGINT)
+        eventually(lambda: not is_alive(web), "the end of the node process, but for batch, which cannot end")
+        os.kill(node.pid, signal.SIGINT)
+        eventually(lambda: not is_alive(node.pid), "the end by a second interrupt")
+        assert node.stop() == 0
+        assert not is_alive(batch)
     finally:
         node.kill_all()
 
@@ -101,31 +113,14 @@ def post_until_taken(node: RunningNode, body: bytes, stamp: str) -> int:
             CLOCK.sleep(0.05)
 
 
-@pytest.mark.kill
-def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
-    node = RunningNode(tmp_path / "data")
-    node.start()
-    try:
-        pids = descendants(node.pid)
-        (batch,) = node.pids()["batch"]
-        os.kill(batch, signal.SIGSTOP)
-        os.kill(node.pid, signal.SIGINT)
-        eventually(lambda: not is_alive(node.pids().get("node", [0])[0]), "the end of the node process")
-        os.kill(node.pid, signal.SIGINT)
-        assert node.stop() == 0
-        assert not any(is_alive(pid) for pid in pids)
-    finally:
-        node.kill_all()
-
-
 def test_settings_that_a_process_cannot_use_end_the_node_with_2(tmp_path: Path) -> None:
     """The stream keeps a field's type; a node whose settings say otherwise must not start, nor start again and again."""
     config = tmp_path / "tailrace.toml"
-    node = RunningNode(tmp_path / "data", config=config)
     config.write_text('[[fields]]\nname = "size"\ntype = "integer"\n')
-    with node:
-        assert node.post_logs(lines(0, 1)).status == 200
+    before = load_settings(config, data_dir=tmp_path / "data")
+    open_embedded(before.stream_dir, before.stream, before.fields, CLOCK).close()
     config.write_text('[[fields]]\nname = "size"\ntype = "text"\n')
+    node = RunningNode(tmp_path / "data", config=config)
     node.start(wait=False)
     try:
         eventually(lambda: not is_alive(node.pid), "the end")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 import pytest
@@ -18,7 +18,7 @@ from tailrace.stream.backends.memory.stream import MemoryStream
 from tailrace.testing.contracts.stream_samples import sample_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import duckdb
@@ -52,21 +52,27 @@ class World:
         self.lake.close()
 
 
-def views_of_two_rows(connection: duckdb.DuckDBPyConnection, names: frozenset[str] | None) -> Iterable[str]:
+class TwoViews:
     """`endpoint_health` and `by_hour`, as serving would give them."""
-    tables = {
+
+    tables: ClassVar = {
         "endpoint_health": pa.table({"endpoint": ["/a", "/b"], "requests": [3, 4]}),
         "by_hour": pa.table({"hour": [1, 2]}),
     }
-    wanted = [name for name in tables if names is None or name in names]
-    for name in wanted:
-        connection.register(name, tables[name])
-    return wanted
+
+    def names(self) -> list[str]:
+        return list(self.tables)
+
+    def __call__(self, connection: duckdb.DuckDBPyConnection, names: frozenset[str]) -> list[str]:
+        wanted = [name for name in self.tables if name in names]
+        for name in wanted:
+            connection.register(name, self.tables[name])
+        return wanted
 
 
 def engine_of(world: World, lake: Lake | None = None, stream: StreamBackend | None = None) -> SqlEngine:
     reader = lake or IcebergReader(world.settings.lake_dir)
-    return SqlEngine(stream or world.stream, reader, world.settings, views_of_two_rows)
+    return SqlEngine(stream or world.stream, reader, world.settings, TwoViews())
 
 
 @pytest.fixture(scope="package")

@@ -1,3 +1,5 @@
+"""How long the speed layer waits between two steps."""
+
 from tailrace.speed.pace import pause_s
 
 

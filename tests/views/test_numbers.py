@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tailrace.errors import Invalid
 from tailrace.model.fields import DEFAULT_FIELDS
 from tailrace.views import CompiledView, compile_view
 from tailrace.views.dialects.duckdb.schema import arrow_type
+from tests.oracle.sketches import registers
 from tests.views.plain import PlainView, bin_rows, differences, register_rows
 from tests.views.rig import SECOND_US, Engine, Record, Row, by_key, empty_states, rows
 from tests.views.samples import ALL, EVERYTHING, HUGE, KEYLESS, NETWORKS, batches
@@ -23,7 +25,7 @@ EDGES = [
     Record(at_us=0, response_ms=HUGE, status=503, ip="::1"),
     Record(at_us=1, response_ms=Decimal("-0.000"), endpoint="/a"),
 ]
-given_records = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+given_records = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def answer(table: pa.Table, keys: int) -> dict[Row, Row]:
@@ -130,6 +132,16 @@ def test_distinct_counts_are_near_the_truth(engine: Engine, distinct: int) -> No
         assert got == distinct
 
 
+def test_registers_of_many_values(engine: Engine) -> None:
+    """Enough values that some have more than twelve leading zero bits, which are found in another way."""
+    view = view_of("approx_count_distinct(message) AS n")
+    texts = [f"é{i}" for i in range(30_000)]
+    states = engine.partial(view, [Record(message=text) for text in texts])
+    wanted = registers(texts)
+    assert max(wanted.values()) > 13
+    assert {row[2]: row[3] for row in rows(states["registers"])} == wanted
+
+
 @pytest.mark.parametrize("q", ["0.01", "0.5", "0.9", "0.99", "0.999"])
 def test_quantiles_are_within_one_percent(engine: Engine, q: str) -> None:
     view = view_of(f"quantile(response_ms, {q}) AS p")
@@ -147,3 +159,17 @@ def test_sums_pass_sixty_four_bits(engine: Engine) -> None:
     records = [Record(response_ms=HUGE) for _ in range(30)]
     (row,) = rows(engine.finalize(everything, engine.partial(everything, records)))
     assert row[[o.name for o in everything.outputs].index("total")] == HUGE * 30
+
+
+def test_only_the_columns_asked_for_are_computed(engine: Engine) -> None:
+    view = PLANS[EVERYTHING.sql]
+    states = engine.partial(view, EDGES)
+    whole = engine.finalize(view, states)
+    for wanted in (["N", "p99"], ["visitors"], ["mean"], []):
+        names = [o.name for o in view.outputs if o.kind in ("window", "key") or o.name in {w.lower() for w in wanted}]
+        assert engine.finalize(view, states, columns=wanted).equals(whole.select(names))
+    scalars_alone = {"scalars": states["scalars"]}
+    assert engine.finalize(view, scalars_alone, columns=["mean"]).num_rows == whole.num_rows
+    with pytest.raises(Invalid, match="has no column `nope`") as raised:
+        engine.finalize(view, states, columns=["n", "nope"])
+    assert "window_start, endpoint" in raised.value.hint

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, compact, milliseconds, niceCeiling, perSecond, share } from "../src/format/numbers.ts";
+import { bytes, compact, milliseconds, niceCeiling, perSecond, rateIn, rateUnit, share } from "../src/format/numbers.ts";
 import { keyLabel, shortenMiddle, visible } from "../src/format/text.ts";
 import { ago, duration } from "../src/format/time.ts";
 
@@ -10,6 +10,9 @@ test("numbers carry units and thousands separators", () => {
   assert.equal(milliseconds(12_345), "12.3 s");
   assert.equal(perSecond(4210.4), "4,210/s");
   assert.equal(perSecond(0), "0/s");
+  assert.equal(perSecond(0.05), "3.0/min");
+  assert.equal(perSecond(0.005), "18/h");
+  assert.equal(rateIn(rateUnit(0.4), 0.1), "6.0/min");
   assert.equal(bytes(1_536), "1.5 KiB");
   assert.equal(compact(20_000), "20k");
   assert.equal(milliseconds(null), "–");

@@ -55,11 +55,16 @@ class Show:
             if self.status is not None:
                 self.status.stop()
                 self.status = None
-        elif self.status is None:
-            self.status = self.out.status(text, spinner="dots")
+            return
+        from rich.text import Text
+
+        line = Text.from_markup(text, overflow="ellipsis")
+        line.no_wrap = True
+        if self.status is None:
+            self.status = self.out.status(line, spinner="dots", refresh_per_second=8)
             self.status.start()
         else:
-            self.status.update(text)
+            self.status.update(line)
 
     def _write(self, write: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         if self.silent:
@@ -113,7 +118,7 @@ class Running:
         def on_wait(reason: str) -> None:
             seconds = self.clock.monotonic_s() - self._started_s
             there = ", ".join(self._ready) or "none yet"
-            self.show.progress(f"starting {seconds:4.1f} s   ready: {there}   [dim]{reason}[/]")
+            self.show.progress(f"starting {seconds:4.1f} s   ready: {there}   [dim]{_plain(reason)}[/]")
 
         if not self.show.as_json and not self.show.out.is_terminal:
             self.show.lines(f"starting a node at {self.url}")

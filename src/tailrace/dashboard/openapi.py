@@ -39,104 +39,117 @@ def _operation(
 
 def document() -> dict[str, Any]:
     """The whole document as JSON-ready values."""
-    any_bytes = {"schema": {"type": "string", "format": "binary"}}
-    name = _parameter("name", "path", "name of the view")
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tailrace", "version": __version__, "license": {"name": "Apache-2.0"}},
-        "paths": {
-            "/v1/logs": {
-                "post": _operation(
-                    "Take in log lines; answers once they are durable",
-                    [
-                        _parameter(
-                            "format", "query", "json (default: NDJSON, an array or one object), combined, common"
-                        ),
-                        _parameter("key", "query", "partition key of all lines"),
-                        _parameter("key_field", "query", "field that is the partition key"),
-                        _parameter(
-                            "Tailrace-Producer",
-                            "header",
-                            "ID;EPOCH;N of this post: a retry with the same value is stored once",
-                        ),
-                    ],
-                    {"application/x-ndjson": any_bytes, "application/json": any_bytes, "text/plain": any_bytes},
-                    schema={"$ref": "#/components/schemas/Receipt"},
-                    errors=(400, 413, 429, 503),
-                )
-            },
-            "/v1/views": {"get": _operation("List the views and how each stands")},
-            "/v1/views/{name}": {
-                "get": _operation(
-                    "The merged, exact rows of a view",
-                    [
-                        name,
-                        _parameter("from", "query", "first window start, ISO 8601"),
-                        _parameter("to", "query", "windows that start before this instant"),
-                        _parameter("step", "query", "coarser windows, e.g. 1m; a multiple of the view's"),
-                        _parameter("total", "query", "true: all windows merged into one row a key", "boolean"),
-                        _parameter("where", "query", "SQL condition over the view's keys"),
-                        _parameter("top", "query", "only the n largest keys, the rest merged to one", "integer"),
-                        _parameter("by", "query", "column that `top` ranks by"),
-                        _parameter("key", "query", "key column that `top` ranks; without it, all keys together"),
-                        _parameter("limit", "query", "rows at most", "integer"),
-                    ],
-                    schema={"$ref": "#/components/schemas/ViewAnswer"},
-                    errors=(400, 404, 503),
-                )
-            },
-            "/v1/explain/{name}": {
-                "get": _operation(
-                    "How one window's numbers came about: batch part, speed part, frontier, merge",
-                    [
-                        name,
-                        _parameter("window", "query", "an instant inside the window"),
-                        _parameter("where", "query", "SQL condition over the keys"),
-                    ],
-                    errors=(400, 404, 503),
-                )
-            },
-            "/v1/query": {
-                "post": _operation(
-                    "Read-only SQL over `logs` and the views",
-                    body={
-                        "application/json": {
-                            "schema": {"type": "object", "required": ["sql"], "properties": {"sql": {"type": "string"}}}
-                        }
-                    },
-                    errors=(400, 408, 503),
-                )
-            },
-            "/v1/tail": {
-                "get": _operation(
-                    "The newest records as server-sent events",
-                    [
-                        _parameter("where", "query", "SQL condition over the record"),
-                        _parameter("limit", "query", "records to begin with", "integer"),
-                    ],
-                    media="text/event-stream",
-                    schema={"type": "string"},
-                    errors=(400,),
-                )
-            },
-            "/v1/live": {
-                "get": _operation("WebSocket: subscribe to views, receive frames")
-                | {"responses": {"101": {"description": "switching protocols"}}}
-            },
-            "/v1/pipeline": {
-                "get": _operation("Shards, lag, frontier, ledger, dead letters, processes", errors=(503,))
-            },
-            "/metrics": {
-                "get": _operation("Prometheus metrics", media="text/plain", schema={"type": "string"}, errors=(503,))
-            },
-            "/healthz": {"get": _operation("Alive", media="text/plain", schema={"type": "string"})},
-            "/readyz": {
-                "get": _operation(
-                    "Every shipped view answers", media="text/plain", schema={"type": "string"}, errors=(503,)
-                )
-            },
-        },
+        "paths": _ingest_paths() | _view_paths() | _other_paths(),
         "components": {"schemas": _SCHEMAS},
+    }
+
+
+def _ingest_paths() -> dict[str, Any]:
+    """What the ingest processes answer."""
+    any_bytes = {"schema": {"type": "string", "format": "binary"}}
+    return {
+        "/v1/logs": {
+            "post": _operation(
+                "Take in log lines; answers once they are durable",
+                [
+                    _parameter("format", "query", "json (default: NDJSON, an array or one object), combined, common"),
+                    _parameter("key", "query", "partition key of all lines"),
+                    _parameter("key_field", "query", "field that is the partition key"),
+                    _parameter(
+                        "Tailrace-Producer",
+                        "header",
+                        "ID;EPOCH;N of this post: a retry with the same value is stored once",
+                    ),
+                ],
+                {"application/x-ndjson": any_bytes, "application/json": any_bytes, "text/plain": any_bytes},
+                schema={"$ref": "#/components/schemas/Receipt"},
+                errors=(400, 413, 429, 503),
+            )
+        },
+    }
+
+
+def _view_paths() -> dict[str, Any]:
+    """The merged views."""
+    name = _parameter("name", "path", "name of the view")
+    return {
+        "/v1/views": {"get": _operation("List the views and how each stands")},
+        "/v1/views/{name}": {
+            "get": _operation(
+                "The merged, exact rows of a view",
+                [
+                    name,
+                    _parameter("from", "query", "first window start, ISO 8601"),
+                    _parameter("to", "query", "windows that start before this instant"),
+                    _parameter("step", "query", "coarser windows, e.g. 1m; a multiple of the view's"),
+                    _parameter("total", "query", "true: all windows merged into one row a key", "boolean"),
+                    _parameter("where", "query", "SQL condition over the view's keys"),
+                    _parameter("top", "query", "only the n largest keys, the rest merged to one", "integer"),
+                    _parameter("by", "query", "column that `top` ranks by"),
+                    _parameter("key", "query", "key column that `top` ranks; without it, all keys together"),
+                    _parameter("limit", "query", "rows at most", "integer"),
+                ],
+                schema={"$ref": "#/components/schemas/ViewAnswer"},
+                errors=(400, 404, 503),
+            )
+        },
+        "/v1/explain/{name}": {
+            "get": _operation(
+                "How one window's numbers came about: batch part, speed part, frontier, merge",
+                [
+                    name,
+                    _parameter("window", "query", "an instant inside the window"),
+                    _parameter("where", "query", "SQL condition over the keys"),
+                ],
+                errors=(400, 404, 503),
+            )
+        },
+    }
+
+
+def _other_paths() -> dict[str, Any]:
+    """Queries, tails, and how the node is."""
+    return {
+        "/v1/query": {
+            "post": _operation(
+                "Read-only SQL over `logs` and the views",
+                body={
+                    "application/json": {
+                        "schema": {"type": "object", "required": ["sql"], "properties": {"sql": {"type": "string"}}}
+                    }
+                },
+                errors=(400, 408, 503),
+            )
+        },
+        "/v1/tail": {
+            "get": _operation(
+                "The newest records as server-sent events",
+                [
+                    _parameter("where", "query", "SQL condition over the record"),
+                    _parameter("limit", "query", "records to begin with", "integer"),
+                ],
+                media="text/event-stream",
+                schema={"type": "string"},
+                errors=(400,),
+            )
+        },
+        "/v1/live": {
+            "get": _operation("WebSocket: subscribe to views, receive frames")
+            | {"responses": {"101": {"description": "switching protocols"}}}
+        },
+        "/v1/pipeline": {"get": _operation("Shards, lag, frontier, ledger, dead letters, processes", errors=(503,))},
+        "/metrics": {
+            "get": _operation("Prometheus metrics", media="text/plain", schema={"type": "string"}, errors=(503,))
+        },
+        "/healthz": {"get": _operation("Alive", media="text/plain", schema={"type": "string"})},
+        "/readyz": {
+            "get": _operation(
+                "Every shipped view answers", media="text/plain", schema={"type": "string"}, errors=(503,)
+            )
+        },
     }
 
 

@@ -87,7 +87,8 @@ def _select(
         if len(found) >= limit and condition is None:
             matched += sum(older.count for older in page.blocks[:index])
             break
-    return found[::-1], matched - len(found)
+    found.sort(key=lambda row: (row["_arrived_at"], row["timestamp"]))
+    return found, matched - len(found)
 
 
 def _matching(connection: duckdb.DuckDBPyConnection, table: pa.Table, condition: str | None) -> pa.Table:

@@ -109,6 +109,11 @@ class Side:
         self.size += len(text)
         return at
 
+    def extend(self, texts: list[bytes]) -> None:
+        """Add them one after the other."""
+        self.parts += texts
+        self.size += sum(map(len, texts))
+
 
 @dataclass(slots=True)
 class Record:

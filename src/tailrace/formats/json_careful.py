@@ -8,6 +8,7 @@ Of keys that repeat, the last counts.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -17,9 +18,11 @@ import pyarrow as pa
 from tailrace.formats.arrays import json_text
 from tailrace.formats.base import ABSENT, LITERAL, STRING, Limits, Lines, Side
 from tailrace.formats.json_keys import Source
+from tailrace.formats.lines import unescaped_quotes
 from tailrace.formats.numbers import Scan
 from tailrace.model.verdict import Verdict
 
+_CACHED_KEY_MAX = 64
 Members = dict[str, msgspec.Raw]
 Place = tuple[Any, Any, Any, Scan | None]
 """start, end, kind, numbers: where a field's text stands, as in Tokens."""
@@ -29,7 +32,8 @@ _ANY = msgspec.json.Decoder(msgspec.Raw)
 # A string that is never closed reaches to the end, possessively: a search that tried again at each of its quotes would be
 # quadratic in the length of the line.
 _STRING_OR_WORD = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(?<![\w.+-])(?:NaN|-?Infinity)(?=[ \t\r\n]*[,}\]])', re.DOTALL)
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_BRACKETS = np.zeros(256, np.int64)
+_BRACKETS[list(b"{[")], _BRACKETS[list(b"}]")] = 1, -1
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
 )
@@ -53,10 +57,11 @@ def members(line: bytes, depth_max: int) -> Members | Verdict:
 
 def depth(line: bytes) -> int:
     """The deepest nesting of brackets outside strings."""
-    text = np.frombuffer(_STRINGS.sub(b"", line), np.uint8)
-    opens = (text == ord("{")) | (text == ord("["))
-    closes = (text == ord("}")) | (text == ord("]"))
-    return int(np.cumsum(opens.astype(np.int64) - closes).max(initial=0))
+    text = np.frombuffer(line + b"\0", np.uint8)
+    quotes = unescaped_quotes(text)
+    brackets = np.flatnonzero(_BRACKETS[text] != 0)
+    outside = brackets[np.searchsorted(quotes, brackets) % 2 == 0]
+    return int(np.cumsum(_BRACKETS[text[outside]]).max(initial=0))
 
 
 def _mended(line: bytes) -> bytes:
@@ -77,42 +82,45 @@ def tokenize_rows(
     lines: Lines, rows: Any, plan: tuple[Source, ...], limits: Limits, side: Side
 ) -> tuple[dict[str, Place], pa.Array]:
     """Fields of the lines `rows`: (start, end, kind, None) by field name, and `extra`. Text goes to `side`; sets verdicts."""
-    starts: dict[str, list[int]] = {source.field: [] for source in plan}
-    ends: dict[str, list[int]] = {source.field: [] for source in plan}
-    kinds: dict[str, list[int]] = {source.field: [] for source in plan}
+    texts: list[bytes] = []
+    kinds = bytearray()
     extra: list[str | None] = []
+    choices = [(source.own, source.keys[1:]) for source in plan]
     for row in rows.tolist():
         found = members(lines.text(row), limits.depth_max)
         if isinstance(found, Verdict):
             lines.verdict[row] = found
             found = {}
-        for source in plan:
-            kind, text = _choose(found, source)
-            start = side.add(text) if kind else 0
-            starts[source.field].append(start)
-            ends[source.field].append(start + len(text))
-            kinds[source.field].append(kind)
+        for own, aliases in choices:
+            text = _take(found, own, aliases)
+            if text[:1] == b'"':
+                kinds.append(STRING)
+                texts.append(unquoted(text))
+            else:
+                kinds.append(LITERAL if text else ABSENT)
+                texts.append(text)
         extra.append(rest_as_json(found))
+    size = np.fromiter(map(len, texts), np.int64, len(texts))
+    end = side.base + side.size + np.cumsum(size)
+    side.extend(texts)
+    start, end = (each.reshape(len(rows), len(plan)) for each in (end - size, end))
+    kind = np.frombuffer(kinds, np.uint8).reshape(len(rows), len(plan))
     columns: dict[str, Place] = {
-        name: (np.array(starts[name], np.int64), np.array(ends[name], np.int64), np.array(kinds[name], np.uint8), None)
-        for name in starts
+        source.field: (start[:, at], end[:, at], kind[:, at].copy(), None) for at, source in enumerate(plan)
     }
     return columns, pa.array(extra, pa.string())
 
 
-def _choose(found: Members, source: Source) -> tuple[int, bytes]:
-    """Take the field's value out of `found`: its kind and text. A null under the field's own key counts as missing."""
-    for key in source.keys:
-        raw = found.get(key)
-        if raw is None:
-            continue
-        text = bytes(raw)
-        if text != b"null":
+def _take(found: Members, own: str, aliases: tuple[str, ...]) -> bytes:
+    """Take a field's value out of `found`; empty if there is none. A null under the field's own key counts as missing."""
+    raw = found.pop(own, None)
+    if raw is not None and (text := bytes(raw)) != b"null":
+        return text
+    for key in aliases:
+        if key in found and (text := bytes(found[key])) != b"null":
             del found[key]
-            found.pop(source.own, None)
-            return (STRING, unquoted(text)) if text[:1] == b'"' else (LITERAL, text)
-    found.pop(source.own, None)
-    return ABSENT, b""
+            return text
+    return b""
 
 
 def unquoted(token: bytes) -> bytes:
@@ -126,4 +134,13 @@ def rest_as_json(found: Members) -> str | None:
     """What no field took, as one object in the order it came."""
     if not found:
         return None
-    return "{" + ",".join(f"{json_text(key)}:{bytes(raw).decode()}" for key, raw in found.items()) + "}"
+    return "{" + ",".join(f"{_key(key)}:{bytes(raw).decode()}" for key, raw in found.items()) + "}"
+
+
+def _key(key: str) -> str:
+    return _cached_key(key) if len(key) <= _CACHED_KEY_MAX else json_text(key)
+
+
+@lru_cache(maxsize=4096)
+def _cached_key(key: str) -> str:
+    return json_text(key)

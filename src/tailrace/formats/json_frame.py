@@ -6,8 +6,7 @@ import msgspec
 import numpy as np
 
 from tailrace.formats.base import PAD_BYTES, Lines
-from tailrace.formats.json_match import mark
-from tailrace.formats.lines import frame_lines, padded, spans
+from tailrace.formats.lines import frame_lines, padded, spans, unescaped_quotes
 
 _BLANK = b" \t\r\n"
 
@@ -47,8 +46,7 @@ def _frame_array(body: bytes | memoryview) -> Lines | None:
     text = buffer[:size]
     if bytes(text).lstrip(_BLANK)[:1] != b"[":
         return None
-    empty = np.zeros(0, np.int64)
-    quotes = mark(Lines(buffer, size, empty, empty, empty, empty, empty)).quotes
+    quotes = unescaped_quotes(buffer)
     signs = np.flatnonzero(np.isin(text, np.frombuffer(b"[]{},", np.uint8)))
     signs = signs[np.searchsorted(quotes, signs) % 2 == 0]
     sign = text[signs]

@@ -11,11 +11,11 @@ import numpy as np
 
 from tailrace.formats.base import Lines
 from tailrace.formats.json_template import Template
-from tailrace.formats.lines import control_counts
+from tailrace.formats.lines import control_counts, unescaped_quotes
 from tailrace.formats.numbers import Scan, scan
 from tailrace.formats.words import equals
 
-_QUOTE, _BACKSLASH = 0x22, 0x5C
+_BACKSLASH = 0x5C
 _CACHED_BYTES_MAX = 32
 _WORDS = frozenset({b"true", b"false", b"null"})
 _ANY = msgspec.json.Decoder(msgspec.Raw)
@@ -44,12 +44,8 @@ class Marks:
 
 
 def mark(lines: Lines) -> Marks:
-    text = lines.buffer[: lines.size]
-    quotes = np.flatnonzero(text == _QUOTE)
-    backslashes = np.flatnonzero(text == _BACKSLASH)
-    if len(backslashes):
-        escaped = np.searchsorted(quotes, _escaped_quotes(lines.buffer, backslashes))
-        quotes = np.delete(quotes, escaped) if len(escaped) else quotes
+    backslashes = np.flatnonzero(lines.buffer[: lines.size] == _BACKSLASH)
+    quotes = unescaped_quotes(lines.buffer, backslashes)
     controls = control_counts(lines)
     each, rest = divmod(len(quotes), max(lines.count, 1))
     if each and not rest:  # the usual case: as many in every line, told without a search
@@ -59,14 +55,6 @@ def mark(lines: Lines) -> Marks:
             return Marks(quotes, first, np.full(lines.count, each), backslashes, controls, True)
     first = np.searchsorted(quotes, lines.start)
     return Marks(quotes, first, np.searchsorted(quotes, lines.end) - first, backslashes, controls, False)
-
-
-def _escaped_quotes(buffer: Any, backslashes: Any) -> Any:
-    """Positions of the quotes behind an odd run of backslashes."""
-    begins = np.ones(len(backslashes), bool)
-    begins[1:] = backslashes[1:] != backslashes[:-1] + 1
-    run = backslashes - np.maximum.accumulate(np.where(begins, backslashes, 0)) + 1
-    return backslashes[(run % 2 == 1) & (buffer[backslashes + 1] == _QUOTE)] + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from tailrace.formats.base import PAD_BYTES, Limits, Lines, dead
 from tailrace.model.verdict import Verdict
 
 _BLANK = b" \t\r\n"
+_QUOTE, _BACKSLASH = 0x22, 0x5C
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -62,6 +63,22 @@ def control_counts(lines: Lines) -> Any:
     if not len(lines.controls):
         return np.zeros(lines.count, np.int64)
     return np.searchsorted(lines.controls, lines.end) - np.searchsorted(lines.controls, lines.start)
+
+
+def unescaped_quotes(buffer: Any, backslashes: Any = None) -> Any:
+    """Positions of the quotes in `buffer` that no odd run of backslashes stands before. `backslashes`: their positions.
+
+    The last byte of `buffer` must be no backslash.
+    """
+    quotes = np.flatnonzero(buffer == _QUOTE)
+    backslashes = np.flatnonzero(buffer == _BACKSLASH) if backslashes is None else backslashes
+    if not len(backslashes):
+        return quotes
+    begins = np.ones(len(backslashes), bool)
+    begins[1:] = backslashes[1:] != backslashes[:-1] + 1
+    run = backslashes - np.maximum.accumulate(np.where(begins, backslashes, 0)) + 1
+    escaped = backslashes[(run % 2 == 1) & (buffer[backslashes + 1] == _QUOTE)] + 1
+    return np.delete(quotes, np.searchsorted(quotes, escaped)) if len(escaped) else quotes
 
 
 def judge_bytes(lines: Lines, limits: Limits) -> None:

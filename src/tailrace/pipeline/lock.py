@@ -79,7 +79,7 @@ def read_owner(path: Path) -> int | None:
 
 
 def is_alive(pid: int | None) -> bool:
-    if pid is None:
+    if pid is None or pid <= 0:
         return False
     try:
         os.kill(pid, 0)

@@ -9,6 +9,7 @@ from tailrace.pipeline.view_relations import NodeViews
 from tailrace.pipeline.web import serve
 from tailrace.runtime.clock import SystemClock
 from tailrace.serving.sql.app import create_query_app
+from tailrace.serving.sql.limits import bound_memory
 from tailrace.stream.backends.embedded import open_embedded
 
 
@@ -20,6 +21,7 @@ def run(arguments: RoleArguments) -> None:
     lake = IcebergReader(settings.lake_dir)
     views = NodeViews(socket_path(settings.run_dir, NODE))
     app = create_query_app(stream, lake, settings, views, clock)
+    bound_memory(settings.query)
     try:
         serve(app, socket_path(settings.run_dir, QUERY), lifeline.stop, lifeline.ready)
     finally:

@@ -24,9 +24,9 @@ class NodeViews:
         transport = httpx.HTTPTransport(uds=str(node_socket))
         self._client = httpx.Client(transport=transport, base_url="http://node", timeout=TIMEOUT_S, trust_env=False)
 
-    def __call__(self, connection: duckdb.DuckDBPyConnection, names: frozenset[str] | None) -> Iterable[str]:
+    def __call__(self, connection: duckdb.DuckDBPyConnection, names: frozenset[str]) -> Iterable[str]:
         """Raises Unavailable while the node is away or catches up, TooLarge for a view that cannot be handed over whole."""
-        served = [name for name in self._served() if names is None or name.lower() in names]
+        served = [name for name in self.names() if name.lower() in names]
         for name in served:
             connection.register(name, self._table(name))
         return served
@@ -34,7 +34,7 @@ class NodeViews:
     def close(self) -> None:
         self._client.close()
 
-    def _served(self) -> list[str]:
+    def names(self) -> list[str]:
         listed = msgspec.json.decode(self._get("/v1/views").content)["views"]
         return [view["name"] for view in listed if view.get("served_version")]
 

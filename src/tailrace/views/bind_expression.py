@@ -89,7 +89,9 @@ class ExpressionBinder:
     def only(self, node: exp.Expr, *names: str) -> None:
         """Refuse whatever `node` carries besides `names`."""
         for name, value in node.args.items():
-            if name in names or name in _HARMLESS or value is None or value is False or value == []:
+            if name in names or value is None or value is False or value == []:
+                continue
+            if name in _HARMLESS and not isinstance(value, exp.Expr):
                 continue
             raise self.error(f"`{self.word(node)}` is not supported in this form", node)
 

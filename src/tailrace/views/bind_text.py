@@ -23,6 +23,11 @@ _CHARS_MAX = 1_000_000
 
 def bind_text_function(binder: ExpressionBinder, node: exp.Expr, function: TextFunction) -> Expression:
     """A call of `function`. Raises ViewError for a wrong number or kind of arguments."""
+    if isinstance(node, exp.RegexpLike) and not binder.source.is_call(node):
+        # DuckDB's `~` matches the whole text, other engines' a part of it.
+        raise binder.error(
+            "`~` is not supported", node, "write regexp_matches(text, 'p'), or regexp_full_match for the whole text"
+        )
     if isinstance(node, exp.Anonymous):
         given = list(node.expressions)
     else:
@@ -99,6 +104,8 @@ def bind_cast(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     to = node.args["to"]
     kind, sizes = to.this, [int(p.name) for p in to.expressions if p.name.isdigit()]
     if kind in (exp.DType.TEXT, exp.DType.VARCHAR) and not sizes:
+        if operand.type.kind == "timestamp":
+            raise binder.error("a timestamp cannot be cast to text", node, "time is in the window")
         return operand if operand.type.kind == "text" else Call("to_text", (operand,), TEXT)
     if operand.type.kind not in ("text", "integer", "decimal", "null"):
         raise binder.error(f"{operand.type.kind} cannot be cast to a number", node)

@@ -176,8 +176,14 @@ def _check_node(node: exp.Expr, source: Source) -> None:
         raise source.error("an ordered aggregate needs all values at once and cannot be merged", node, _QUANTILE)
     if isinstance(node, exp.IgnoreNulls | exp.RespectNulls) and node.this is not None:
         _check_function(node.this, source.word(node), node, source)
-    if isinstance(node, exp.Func | exp.Column):
-        _check_function(node, source.word(node) if isinstance(node, exp.Func) else "", node, source)
+    if isinstance(node, exp.Func):
+        _check_function(node, source.word(node), node, source)
+        # The parser drops arguments that it does not know; nothing that was written may go unread.
+        read = sum(
+            len(value) if isinstance(value, list) else isinstance(value, exp.Expr) for value in node.args.values()
+        )
+        if source.arguments_written(node) > read:
+            raise source.error(f"`{source.word(node)}` has too many arguments", node)
 
 
 def _check_function(node: exp.Expr, word: str, at: exp.Expr, source: Source) -> None:

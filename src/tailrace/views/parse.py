@@ -68,6 +68,18 @@ class Source:
         """Whether `node` was written as a function, with a name."""
         return isinstance(node, exp.Func) and self._name_token(node) is not None
 
+    def arguments_written(self, node: exp.Expr) -> int:
+        """How many arguments stand between the brackets of a call; 0 if `node` is none, or they are not set apart by commas."""
+        name = self._name_token(node) if isinstance(node, exp.Func) else None
+        index = next((i for i, t in enumerate(self.tokens) if t is name), len(self.tokens))
+        depth = count = 0
+        for token in self.tokens[index + 1 :]:
+            depth += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
+            if depth <= 0:
+                break
+            count += depth == 1 and token.token_type is TokenType.COMMA
+        return count + 1 if count else 0
+
     def _first_positioned(self, node: exp.Expr) -> int | None:
         return min((n.meta["start"] for n in node.walk() if "start" in n.meta), default=None)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tailrace.errors import Trimmed
+from tailrace.stream.backends.embedded import EmbeddedStream
 from tailrace.stream.base import LedgerCounts, ProducerStamp, ReadRequest, Start, StartKind
 from tailrace.testing.contracts.stream_harness import HOUR_S, durable
 from tailrace.testing.contracts.stream_samples import read_blocks, read_lines, sample_batch, sample_raw
@@ -42,6 +43,7 @@ class StreamMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="stream-model-"))
         self.harness = EmbeddedHarness(self.folder)
         self.models = [ShardModel() for _ in range(SHARDS)]
+        self.handles: list[EmbeddedStream] = []
         self.next_number = 0
         self.turns = 0
 

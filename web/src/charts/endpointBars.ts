@@ -1,7 +1,7 @@
 // Two bar charts that share their rows: response time on the left, traffic on the right.
 
 import { keyLabel } from "../format/text.ts";
-import { compact, compactMilliseconds, count, milliseconds, niceCeiling, NONE, perSecond } from "../format/numbers.ts";
+import { compact, compactMilliseconds, count, milliseconds, niceCeiling, NONE, perSecond, rateIn, rateUnit, type RateUnit } from "../format/numbers.ts";
 import type { EndpointHealth } from "../model/rows.ts";
 import type { ChartOption } from "./echarts.ts";
 import { fitted, textWidth } from "./measure.ts";
@@ -93,7 +93,9 @@ export function endpointBarsOption(input: EndpointBarsInput, palette: Palette, w
   const value = { show: true, position: "right", distance: 5, color: palette.text, fontSize: 12, fontFamily: palette.font };
   const times = rows.map((row) => ({ average: row.average, p99: row.p99 }));
   const rates = rows.map((row) => row.requests / seconds);
-  const limit = scaleOfNamed(rows, rates).max ?? Number.POSITIVE_INFINITY;
+  const unit = ratesOf(rows, seconds);
+  const scaled = rates.map((value) => value * unit.seconds);
+  const limit = scaleOfNamed(rows, scaled).max ?? Number.POSITIVE_INFINITY;
   return {
     animation: false,
     tooltip: {
@@ -108,7 +110,7 @@ export function endpointBarsOption(input: EndpointBarsInput, palette: Palette, w
     grid: grids,
     xAxis: [
       valueAxis(0, palette, compactMilliseconds, timed, half - timeLabel, Math.max(0, ...times.map((t) => t.p99 ?? t.average ?? 0))),
-      { ...valueAxis(1, palette, (v: number) => `${compact(v)}/s`, true, plot - half - VALUE, Math.max(0, ...rates)), ...scaleOfNamed(rows, rates) },
+      { ...valueAxis(1, palette, (v: number) => `${compact(v)}${unit.sign}`, true, plot - half - VALUE, Math.max(0, ...scaled)), ...scaleOfNamed(rows, scaled) },
     ],
     yAxis: [
       { ...labelAxis(labels, palette, width, true), gridIndex: 0 },
@@ -134,12 +136,12 @@ export function endpointBarsOption(input: EndpointBarsInput, palette: Palette, w
         : []),
       {
         ...bars,
-        name: "requests/s",
+        name: "traffic",
         xAxisIndex: 1,
         yAxisIndex: 1,
-        data: rates.map((value, i) => ({ value: Math.min(value, limit), itemStyle: { color: (rows[i]?.others ?? 0) > 0 ? palette.trafficSoft : palette.traffic } })),
+        data: scaled.map((value, i) => ({ value: Math.min(value, limit), itemStyle: { color: (rows[i]?.others ?? 0) > 0 ? palette.trafficSoft : palette.traffic } })),
         itemStyle: { borderRadius: 2 },
-        label: { ...value, formatter: (p: { dataIndex: number }) => `${(rates[p.dataIndex] ?? 0) > limit ? "… " : ""}${perSecond(rates[p.dataIndex] ?? null)}` },
+        label: { ...value, formatter: (p: { dataIndex: number }) => `${(scaled[p.dataIndex] ?? 0) > limit ? "… " : ""}${rateIn(unit, rates[p.dataIndex] ?? null)}` },
       },
     ],
   };
@@ -156,6 +158,11 @@ export function valueAxis(grid: number, palette: Palette, format: (value: number
     axisLabel: { show: shown, color: palette.muted, fontSize: 11, fontFamily: palette.font, hideOverlap: true, formatter: format },
     splitLine: { show: shown, lineStyle: { color: palette.grid } },
   };
+}
+
+/** The unit of the panel's rates: that of its busiest endpoint. */
+export function ratesOf(rows: readonly EndpointHealth[], seconds: number): RateUnit {
+  return rateUnit(Math.max(0, ...rows.filter((row) => row.others === 0).map((row) => row.requests / seconds)));
 }
 
 /**

@@ -1,6 +1,6 @@
 // Response time (or, where logs carry none, traffic) over time: the whole, and the busiest endpoints.
 
-import { compact, compactMilliseconds, milliseconds, perSecond } from "../format/numbers.ts";
+import { compact, compactMilliseconds, milliseconds, NONE, rate, type RateUnit } from "../format/numbers.ts";
 import { date, hourMinute, isSameDay, timeOfDay } from "../format/time.ts";
 import type { ChartOption } from "./echarts.ts";
 import type { Palette } from "./palette.ts";
@@ -20,15 +20,17 @@ export interface ResponseLineInput {
   readonly step: number;
   /** The stretch that the bars cover; null where it is the whole. */
   readonly shaded: { readonly from: number; readonly to: number } | null;
-  readonly unit: "ms" | "per second";
+  /** null: milliseconds. Points are already in this unit. */
+  readonly unit: RateUnit | null;
 }
 
 /** Dashes tell lines apart where colours do not. */
 export const DASHES: readonly (readonly number[])[] = [[1, 0], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4]];
 
 export function responseLineOption(input: ResponseLineInput, palette: Palette, width: number): ChartOption {
-  const format = input.unit === "ms" ? milliseconds : perSecond;
-  const tick = input.unit === "ms" ? compactMilliseconds : (v: number): string => `${compact(v)}/s`;
+  const { unit } = input;
+  const format = lineFormat(unit);
+  const tick = unit === null ? compactMilliseconds : (v: number): string => `${compact(v)}${unit.sign}`;
   const seconds = input.to - input.from <= 10 * 60_000;
   return {
     animation: false,
@@ -77,6 +79,10 @@ export function responseLineOption(input: ResponseLineInput, palette: Palette, w
         : {}),
     })),
   };
+}
+
+export function lineFormat(unit: RateUnit | null): (value: number | null) => string {
+  return unit === null ? milliseconds : (value) => (value === null ? NONE : `${rate(value)}${unit.sign}`);
 }
 
 export function lineColour(slot: number, palette: Palette): string {

@@ -24,8 +24,32 @@ export function rate(value: number | null): string {
   return value > 0 && value < 10 ? one.format(value) : whole.format(value);
 }
 
+/** What rates are counted by: a second, unless that would make all of them nothing but zeros. */
+export interface RateUnit {
+  readonly seconds: number;
+  readonly sign: string;
+  readonly words: string;
+}
+
+const RATE_UNITS: readonly RateUnit[] = [
+  { seconds: 1, sign: "/s", words: "second" },
+  { seconds: 60, sign: "/min", words: "minute" },
+  { seconds: 3600, sign: "/h", words: "hour" },
+];
+
+/** The unit for rates of which the largest is `largest` a second. */
+export function rateUnit(largest: number): RateUnit {
+  return RATE_UNITS.find((unit) => largest === 0 || largest * unit.seconds >= 1) ?? (RATE_UNITS[2] as RateUnit);
+}
+
+/** A rate per second in a unit, with its sign. */
+export function rateIn(unit: RateUnit, value: number | null): string {
+  return value === null ? NONE : `${rate(value * unit.seconds)}${unit.sign}`;
+}
+
+/** A rate that stands alone, in the unit that suits it. */
 export function perSecond(value: number | null): string {
-  return value === null ? NONE : `${rate(value)}/s`;
+  return value === null ? NONE : rateIn(rateUnit(value), value);
 }
 
 /** A share of 0..1 as per cent. Small but not zero never reads as zero. */

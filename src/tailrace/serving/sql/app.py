@@ -21,7 +21,7 @@ from tailrace.config.settings import Settings
 from tailrace.errors import Invalid, TailraceError, TooLarge, Unavailable
 from tailrace.runtime.clock import Clock, SystemClock
 from tailrace.serving.sql.answer import Format, accepted_format, named_format
-from tailrace.serving.sql.engine import SqlEngine, ViewRelations, no_views
+from tailrace.serving.sql.engine import SqlEngine, ViewRelations
 from tailrace.serving.sql.run import Run
 from tailrace.serving.sql.statement import SQL_BYTES_MAX
 from tailrace.stream.base import StreamBackend
@@ -42,7 +42,7 @@ def create_query_app(
     stream: StreamBackend,
     lake: Lake,
     settings: Settings,
-    view_relations: ViewRelations = no_views,
+    view_relations: ViewRelations | None = None,
     clock: Clock | None = None,
 ) -> Starlette:
     """Opens the engine at once; the caller closes stream and lake when the server has ended."""

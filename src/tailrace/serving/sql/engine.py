@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import msgspec
@@ -21,13 +21,9 @@ from tailrace.config.settings import QuerySettings, Settings
 from tailrace.errors import Invalid, TailraceError
 from tailrace.serving.sql.blocks import BlockCache
 from tailrace.serving.sql.failures import ENGINE_ERRORS, translate
-from tailrace.serving.sql.logs import LOGS, LogsMoment, LogsRelation, logs_schema, take_moment
+from tailrace.serving.sql.logs import LOGS, LogsRelation, logs_schema, quoted, take_moment
 from tailrace.serving.sql.statement import Statement, StatementCheck
 from tailrace.stream.base import StreamBackend
-
-ViewRelations = Callable[[duckdb.DuckDBPyConnection, frozenset[str] | None], Iterable[str]]
-"""Makes relations for views on a connection: those of the names given (lower case) that it knows, or all (None). Returns the names
-it made. The relations must need no file: registered Arrow tables, say."""
 
 Relations = Callable[[duckdb.DuckDBPyConnection, Statement], LogsRelation | None]
 _LOSSY = re.compile(r"\b(UHUGEINT|BIT|BIGNUM|TIME WITH TIME ZONE)\b")
@@ -35,9 +31,26 @@ BATCH_ROWS = 8_192
 THREADS = 2
 
 
-def no_views(connection: duckdb.DuckDBPyConnection, names: frozenset[str] | None) -> Iterable[str]:
-    """A `ViewRelations` that knows none."""
-    return ()
+class ViewRelations(Protocol):
+    """The views as relations. Any thread may call."""
+
+    def names(self) -> Iterable[str]:
+        """Of all views that can be read now."""
+        ...
+
+    def __call__(self, connection: duckdb.DuckDBPyConnection, names: frozenset[str]) -> Iterable[str]:
+        """Make those of `names` (lower case) that are views, and return their names. They must need no file: Arrow tables, say."""
+        ...
+
+
+class NoViews:
+    """An installation without views."""
+
+    def names(self) -> Iterable[str]:
+        return ()
+
+    def __call__(self, connection: duckdb.DuckDBPyConnection, names: frozenset[str]) -> Iterable[str]:
+        return ()
 
 
 def open_locked(memory_bytes_max: int, readable: Path, threads: int = THREADS) -> duckdb.DuckDBPyConnection:
@@ -66,12 +79,12 @@ class SqlEngine:
     """One per query process."""
 
     def __init__(
-        self, stream: StreamBackend, lake: Lake, settings: Settings, view_relations: ViewRelations = no_views
+        self, stream: StreamBackend, lake: Lake, settings: Settings, view_relations: ViewRelations | None = None
     ) -> None:
         self._stream = stream
         self._lake = lake
         self._settings = settings
-        self._view_relations = view_relations
+        self._views = view_relations or NoViews()
         self._cache = BlockCache(stream, logs_schema(settings.fields))
         self._check = StatementCheck()
         self._root = open_locked(settings.query.memory_bytes_max, lake.data_dir)
@@ -83,19 +96,22 @@ class SqlEngine:
 
     def _relations(self, connection: duckdb.DuckDBPyConnection, statement: Statement) -> LogsRelation | None:
         """Make what the statement names. Raises Invalid for a name that is no relation."""
-        wanted = None if statement.lists_tables else statement.names - {LOGS}
-        made = {LOGS, *(self._view_relations(connection, wanted) if wanted is None or wanted else ())}
-        unknown = sorted(statement.names - {name.lower() for name in made})
-        if unknown:
-            known = {LOGS, *self._view_relations(connection, None)}
-            raise Invalid(f"there is no relation `{unknown[0]}`", hint=f"relations: {', '.join(sorted(known))}")
         if statement.lists_tables:
-            LogsRelation(self._cache, LogsMoment()).open(connection)
+            for name in self._known():
+                connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT 1")
+            return None
+        wanted = statement.names - {LOGS}
+        made = {name.lower() for name in self._views(connection, wanted)} if wanted else set[str]()
+        if unknown := sorted(wanted - made):
+            raise Invalid(f"there is no relation `{unknown[0]}`", hint=f"relations: {', '.join(self._known())}")
         if LOGS not in statement.names:
             return None
         logs = LogsRelation(self._cache, take_moment(self._stream, self._lake))
         logs.open(connection)
         return logs
+
+    def _known(self) -> list[str]:
+        return sorted({LOGS, *self._views.names()})
 
     def close(self) -> None:
         self._root.close()

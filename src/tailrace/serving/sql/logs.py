@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -42,8 +42,8 @@ class TailRange:
 class LogsMoment:
     """What a query's `logs` consists of."""
 
-    lake: LakeSnapshot = field(default_factory=LakeSnapshot)
-    tail: tuple[TailRange, ...] = ()
+    lake: LakeSnapshot
+    tail: tuple[TailRange, ...]
 
     @property
     def tail_lines(self) -> int:
@@ -131,12 +131,12 @@ class LogsRelation:
 
     def _list(self, have: AbstractSet[str]) -> str:
         return ", ".join(
-            _quoted(f.name) if f.name in have else f"CAST(NULL AS {_sql_type(f.type)}) AS {_quoted(f.name)}"
+            quoted(f.name) if f.name in have else f"CAST(NULL AS {_sql_type(f.type)}) AS {quoted(f.name)}"
             for f in self._columns
         )
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -18,9 +18,12 @@ import pyarrow as pa
 from tailrace.model.fields import RAW_SCHEMA
 from tailrace.stream.backends.embedded.dedupe import ClosedStamps, decode_lines, find_open, remember
 from tailrace.stream.backends.embedded.file import FileState, select_state
-from tailrace.stream.backends.embedded.schema import row_checksum
+from tailrace.stream.backends.embedded.schema import PAGE_BYTES, row_checksum
 from tailrace.stream.base import Appended, LedgerCounts, ProducerStamp, ShardBatch
 from tailrace.stream.codec import concat, dead_count, encode, plain
+
+COMMIT_PAGES = 4
+"""Pages that even the smallest commit writes: state, the block's leaf, a dedupe leaf, and what does not fill a page."""
 
 
 @dataclass(slots=True)
@@ -49,7 +52,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What became of each pending, in order, and the bytes that were written."""
+    """What became of each pending, in order, and about how many bytes the WAL has grown by."""
 
     results: list[tuple[Pending, Appended]]
     bytes: int
@@ -109,7 +112,7 @@ def commit(
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    return Committed(progress.results, progress.bytes)
+    return Committed(progress.results, progress.bytes + COMMIT_PAGES * PAGE_BYTES)
 
 
 def _begin(

@@ -29,16 +29,20 @@ class ShardFiles:
         self._files: tuple[ShardFile, ...] = ()
         self._seen_mtime_ns = -1
 
-    def all(self) -> tuple[ShardFile, ...]:
-        """Ascending. The newest is open, unless its writer died while it turned to the next."""
+    def current(self) -> tuple[tuple[ShardFile, ...], FileState]:
+        """All files, ascending, and the state of the newest, which is open unless its writer died as it turned to the next."""
         if os.stat(self.folder).st_mtime_ns != self._seen_mtime_ns or not self._files:
             self.refresh()
-        if self._files[-1].state().closed:
+        files = self._files
+        state = files[-1].state()
+        if state.closed:
             self.refresh()
-        return self._files
+            files = self._files
+            state = files[-1].state()
+        return files, state
 
-    def newest(self) -> ShardFile:
-        return self.all()[-1]
+    def all(self) -> tuple[ShardFile, ...]:
+        return self.current()[0]
 
     def refresh(self) -> None:
         """List the folder; open what is new, release what has been trimmed."""
@@ -85,8 +89,7 @@ class ShardFiles:
         return files[start:]
 
     def end(self) -> ShardEnd:
-        files = self.all()
-        state = files[-1].state()
+        files, state = self.current()
         return ShardEnd(
             state.next_offset,
             state.open_epoch,
@@ -94,10 +97,6 @@ class ShardFiles:
             files[0].about.first_offset,
             sum(f.size_bytes() for f in files),
         )
-
-    def state(self) -> FileState:
-        """Of the newest file: where the shard ends."""
-        return self.newest().state()
 
     def seals(self, after_epoch: int) -> list[EpochSeal]:
         files = self.all()

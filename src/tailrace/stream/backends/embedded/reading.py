@@ -90,14 +90,15 @@ def _half(blob: bytes, count: int, where: str) -> Any:
 
 def offset_at(files: ShardFiles, start: Start) -> int:
     """See StreamBackend.offset_at."""
-    first, next_offset = files.all()[0].about.first_offset, files.state().next_offset
+    all_files, state = files.current()
+    first, next_offset = all_files[0].about.first_offset, state.next_offset
     match start.kind:
         case StartKind.TRIM_HORIZON:
             return first
         case StartKind.LATEST:
             return next_offset
         case StartKind.AT_TIMESTAMP:
-            found = (file.first_arrival(start.value) for file in files.all())
+            found = (file.first_arrival(start.value) for file in all_files)
             return next((offset for offset in found if offset is not None), next_offset)
         case StartKind.AT_OFFSET | StartKind.AFTER_OFFSET:
             offset = start.value + (start.kind is StartKind.AFTER_OFFSET)

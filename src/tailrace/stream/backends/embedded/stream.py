@@ -154,4 +154,4 @@ class EmbeddedStream:
             return self._writers[shard_id]
 
     def _locate(self, shard_id: str) -> tuple[Path, Path]:
-        return self._files[shard_id].newest().path, self._open[shard_id].lock_path
+        return self._files[shard_id].all()[-1].path, self._open[shard_id].lock_path

@@ -45,11 +45,11 @@ class OpenFile:
 
     def current_locked(self) -> ShardFile:
         """The open file; made now if the process that closed the last one died before it made the next."""
-        file = self._files.newest()
-        state = file.state()
+        files, state = self._files.current()
         if state.closed:
-            self._create_next(file, state)
-            file = self._files.newest()
+            self._create_next(files[-1], state)
+            files = self._files.all()
+        file = files[-1]
         if file.about.generation != self._synced_generation:
             # Its maker may have died between naming it and making the name durable.
             sync_folder(self._files.folder)
@@ -79,12 +79,9 @@ class OpenFile:
 
     def seal(self) -> EpochSeal | None:
         """Close the open epoch if it holds lines, and the file if its time has come."""
-        state = self._files.state()
-        if (
-            not state.closed
-            and state.next_offset == state.open_first_offset
-            and not self._turn_due(self._files.newest(), state)
-        ):
+        files, state = self._files.current()
+        empty = state.next_offset == state.open_first_offset
+        if empty and not state.closed and not self._turn_due(files[-1], state):
             return None
         with exclusive(self.lock_path):
             file = self.current_locked()

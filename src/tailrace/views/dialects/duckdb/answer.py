@@ -44,7 +44,8 @@ def quantile_columns(outputs: Sequence[OutputColumn]) -> list[tuple[str, str]]:
     for output in outputs:
         if output.kind == "quantile" and output.quantile is not None:
             numerator, denominator = output.quantile
-            rank = f"greatest(1, (total * {numerator} + {denominator - 1}) // {denominator})"
+            # A rank of 0, for the fraction 0, finds the first bucket too.
+            rank = f"(total * {numerator} + {denominator - 1}) // {denominator}"
             columns[_quantile_name(output)] = f"min(bin) FILTER (WHERE agg = {output.agg} AND upto >= {rank})"
     return list(columns.items())
 

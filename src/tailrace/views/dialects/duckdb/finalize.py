@@ -38,6 +38,7 @@ def finalize_statement(
     top: tuple[str, int] | None = None,
     top_key: str | None = None,
     limit: int | None = None,
+    columns: Sequence[str] | None = None,
 ) -> str:
     """SELECT of the view's columns in its order, ordered by window and keys (NULL last, the row of others after all keys).
 
@@ -48,30 +49,33 @@ def finalize_statement(
     exactly into one row a window with NULL keys; adds the column `_others`: how many keys were merged, 0 for a key's own row.
     top_key: rank by this key column alone: the others then become NULL in it and keep their other keys, so that the status codes of
     the twenty busiest endpoints stand beside those of all other endpoints.
+    columns: the numbers wanted, by name; the window and the keys always come. Quantiles and distinct counts that are not wanted cost
+    nothing, and are most of what a result costs.
 
     Raises:
-        Invalid: step, top or filter that the view cannot answer; its hint says what can.
+        Invalid: step, top, filter or column that the view cannot answer; its hint says what can.
     """
+    outputs = _wanted(view, columns)
     window = _window(view, step_us, total)
     condition = _condition(view, where, time_from, time_to)
     states = _States(view, scalars, bins, registers, condition, _ranked_keys(view, top_key))
     order = ["w", *_key_names(view)]
     if top is None:
-        ctes = states.chain("_", window, view.outputs, None)
-        columns = [f"{_output(view, o)} AS {quoted(o.name)}" for o in view.outputs]
+        ctes = states.chain("_", window, outputs, None)
+        printed = [f"{_output(view, o)} AS {quoted(o.name)}" for o in outputs]
     else:
         column, n = _top(view, top)
         ctes = states.chain("_t_", _NO_WINDOW, (column,), None, states.ranked)
         ctes.append(_ranking(states.ranked, column, n))
-        ctes += states.chain("_", window, view.outputs, "_top")
-        columns = [f"{_output(view, o)} AS {quoted(o.name)}" for o in view.outputs]
+        ctes += states.chain("_", window, outputs, "_top")
+        printed = [f"{_output(view, o)} AS {quoted(o.name)}" for o in outputs]
         merged = f"(SELECT greatest(count(*) - {n}, 0) FROM _top)"
-        columns.append(f"CAST(CASE WHEN o THEN {merged} ELSE 0 END AS BIGINT) AS {OTHERS_COLUMN}")
+        printed.append(f"CAST(CASE WHEN o THEN {merged} ELSE 0 END AS BIGINT) AS {OTHERS_COLUMN}")
         order.insert(1, "o")
     ordering = ", ".join(f"{c} ASC NULLS LAST" for c in order)
     rows = f"\nLIMIT {_checked_limit(limit)}" if limit is not None else ""
     chain = ",\n".join(ctes)
-    return f"WITH {chain}\nSELECT {', '.join(columns)}\nFROM _answer\nORDER BY {ordering}{rows}"
+    return f"WITH {chain}\nSELECT {', '.join(printed)}\nFROM _answer\nORDER BY {ordering}{rows}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,17 @@ def _output(view: CompiledView, output: OutputColumn) -> str:
     if output.kind == "key":
         return next(f"k{i}" for i, key in enumerate(view.keys) if key.name == output.name)
     return output_sql(output)
+
+
+def _wanted(view: CompiledView, columns: Sequence[str] | None) -> tuple[OutputColumn, ...]:
+    if columns is None:
+        return view.outputs
+    for name in columns:
+        if view.output(name) is None:
+            known = ", ".join(o.name for o in view.outputs)
+            raise Invalid(f"view `{view.name}` has no column `{name}`", hint=f"its columns are {known}")
+    names = {name.lower() for name in columns}
+    return tuple(o for o in view.outputs if o.kind in ("window", "key") or o.name.lower() in names)
 
 
 def _window(view: CompiledView, step_us: int | None, total: bool) -> str:
