@@ -115,7 +115,7 @@ def wait_covered(node: RunningNode, lines: int, timeout_s: float = 300.0) -> flo
             covered_s = time.monotonic()
             check(node, state, lines)
             return covered_s
-        time.sleep(0.25)
+        time.sleep(0.5)
     raise RuntimeError(f"not covered after {timeout_s:.0f} s: {json.dumps(node.pipeline()['shards'])}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from benchmarks.processes import (
     machine_busy_s,
     since,
 )
+from benchmarks.watcher import Watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,16 @@ def measure(
     parent: Path | None,
     env: dict[str, str] | None = None,
     on_begin: Callable[[], None] = lambda: None,
+    *,
+    watched: bool = False,
 ) -> Cost:
-    """Load a fresh node once. `on_begin` is called just before the first post."""
+    """Load a fresh node once. `on_begin` is called just before the first post. `watched`: a dashboard is open all the time."""
     with fresh_node(parent, env) as node, Loader(node.port, lines=lines, connections=connections) as loader:
         idle_cpu = _idle(node.pid)
         threads = cpu_by_thread(node.pid)
         on_begin()
         before, busy_s = cpu_by_role(node.pid), machine_busy_s()
-        with PeakMemory(node.pid) as memory:
+        with PeakMemory(node.pid) as memory, Watcher(node.port) if watched else nullcontext():
             started_s = time.monotonic()
             loader.begin()
             load = loader.report()

@@ -63,6 +63,14 @@ def cost_rows(runs: Sequence[Cost]) -> list[Row]:
     ]  # fmt: skip
 
 
+def watched_rows(runs: Sequence[Cost]) -> list[Row]:
+    return [
+        Row("CPU with a dashboard open all the time", "s / M lines", [r.cpu_per_million for r in runs]),
+        Row("CPU that others used meanwhile", "s / s", [r.other_cpu for r in runs], "0"),
+        Row("lines a second, through to the views", "lines/s", [r.lines_per_s for r in runs], digits=0),
+    ]
+
+
 def held_rows(runs: Sequence[Held]) -> list[Row]:
     return [
         Row(f"lines a second to the views, held {runs[0].load.seconds:.0f} s", "lines/s", [r.lines_per_s for r in runs],

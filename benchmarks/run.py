@@ -19,8 +19,9 @@ from typing import Any
 
 from benchmarks import cost, held, profile, report, visible
 
-PIECES = ("cost", "visible", "held", "profile")
-DEFAULT = ("cost", "visible", "held")
+PIECES = ("cost", "watched", "visible", "held", "profile")
+DEFAULT = ("cost", "watched", "visible", "held")
+WATCHED_RUNS_MAX = 2
 
 
 def main() -> int:
@@ -31,7 +32,9 @@ def main() -> int:
     print(found["machine"], flush=True)
     for piece in options.pieces or DEFAULT:
         say(f"\n== {piece}")
-        found[piece] = {"cost": _cost, "visible": _visible, "held": _held, "profile": _profile}[piece](options)
+        found[piece] = {"cost": _cost, "watched": _watched, "visible": _visible, "held": _held, "profile": _profile}[
+            piece
+        ](options)
     print(f"\n{report.PEERS}")
     if options.json:
         Path(options.json).write_text(json.dumps(found, indent=1))
@@ -46,6 +49,15 @@ def _cost(options: argparse.Namespace) -> list[dict[str, Any]]:
             f"run {number + 1}: {runs[-1].cpu_per_million:.2f} CPU s / M lines, {runs[-1].lines_per_s:,.0f} lines/s to the views"
         )
     print(report.table(report.cost_rows(runs)))
+    print()
+    print(report.split(runs), flush=True)
+    return [dataclasses.asdict(run) for run in runs]
+
+
+def _watched(options: argparse.Namespace) -> list[dict[str, Any]]:
+    count = min(options.runs, WATCHED_RUNS_MAX)
+    runs = [cost.measure(options.lines, options.connections, options.folder, watched=True) for _ in range(count)]
+    print(report.table(report.watched_rows(runs)))
     print()
     print(report.split(runs), flush=True)
     return [dataclasses.asdict(run) for run in runs]

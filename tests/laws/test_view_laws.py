@@ -18,7 +18,7 @@ from tests.views.samples import ALL, HUGE, batches
 
 SHIPPED = dict(shipped_views())
 VIEWS = [compile_view(sql, DEFAULT_FIELDS) for sql in (*(p.sql for p in ALL), SHIPPED["endpoint_health"])]
-law = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+law = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 every_view = pytest.mark.parametrize("view", VIEWS, ids=lambda v: v.name)
 
 

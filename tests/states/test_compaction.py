@@ -1,5 +1,7 @@
 """The plan: small neighbours are merged, large ones rewritten rarely, epochs stay contiguous."""
 
+from itertools import pairwise
+
 from tailrace.states.compaction import SMALL_ROWS, plan_compaction
 from tests.states.test_manifest import SHARD, segment
 
@@ -37,4 +39,4 @@ def test_rows_are_rewritten_a_logarithmic_number_of_times() -> None:
             held.sort(key=lambda s: s.epoch_first)
     assert rewritten <= 12 * 1000 * each
     assert len(held) < 40
-    assert all(a.epoch_last + 1 == b.epoch_first for a, b in zip(held, held[1:], strict=False))
+    assert all(a.epoch_last + 1 == b.epoch_first for a, b in pairwise(held))

@@ -25,7 +25,7 @@ EDGES = [
     Record(at_us=0, response_ms=HUGE, status=503, ip="::1"),
     Record(at_us=1, response_ms=Decimal("-0.000"), endpoint="/a"),
 ]
-given_records = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+given_records = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def answer(table: pa.Table, keys: int) -> dict[Row, Row]:

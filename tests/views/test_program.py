@@ -74,7 +74,7 @@ def dictionary_coded(records: pa.Table) -> pa.Table:
     return pa.table(coded)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records=batches(16), form=st.sampled_from(["plain", "coded", "in pieces", "a slice"]))
 @example(records=[], form="plain")
 @example(records=[], form="coded")

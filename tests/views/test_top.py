@@ -54,7 +54,7 @@ def plain_top(records: Sequence[Record], column: str, n: int, windows: bool) -> 
     ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=18, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     records=batches(),
     column=st.sampled_from(["n", "total", "mean", "p50", "visitors", "least", "failed"]),

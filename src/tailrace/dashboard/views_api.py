@@ -47,7 +47,9 @@ def _whole_view(services: NodeServices, name: str, query: ViewQuery) -> bytes:
     """All rows as an Arrow stream: how the query process sees a view. Raises TooLarge rather than leave rows out."""
     answer = services.merger.answer(services.fresh(name), name, replace(query, limit=WHOLE_ROWS_MAX))
     if answer.truncated:
-        raise TooLarge(f"view `{name}` has more than {WHOLE_ROWS_MAX:,} rows", hint=f"ask /v1/views/{name}?from=&to=&step=")
+        raise TooLarge(
+            f"view `{name}` has more than {WHOLE_ROWS_MAX:,} rows", hint=f"ask /v1/views/{name}?from=&to=&step="
+        )
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, answer.table.schema) as writer:
         writer.write_table(answer.table)

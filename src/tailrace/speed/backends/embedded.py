@@ -20,6 +20,7 @@ import pyarrow as pa
 from tailrace.errors import Corrupt
 from tailrace.runtime.clock import Clock
 from tailrace.speed.base import EpochStates, SpeedSnapshot, VersionStates
+from tailrace.speed.joining import joined
 from tailrace.speed.partials import PartialEngine, good_records, newest_event_us
 from tailrace.states.segment import (
     SpeedSegment,
@@ -169,7 +170,7 @@ class EmbeddedSpeed:
 
     def _add(self, shard: str, epoch: int, blocks: list[Block], start: int, versions: list[_Version]) -> None:
         tables = [good_records(_from_offset(block, start)).select(self._fields) for block in blocks]
-        records = pa.concat_tables(tables, promote_options="permissive")
+        records = joined(tables)
         if records.num_rows:
             newest = newest_event_us(records)
             self._newest_event_us = max(filter(None, (newest, self._newest_event_us)), default=None)
@@ -198,7 +199,7 @@ class EmbeddedSpeed:
             for (shard, epoch), tables in version.waiting.items():
                 together.setdefault((shard, epoch, tuple(map(id, tables))), []).append(version)
         for (shard, epoch, _), versions in together.items():
-            records = pa.concat_tables(versions[0].waiting[shard, epoch], promote_options="permissive")
+            records = joined(versions[0].waiting[shard, epoch])
             states = self._engine.partials([version.view for version in versions], records)
             for version in versions:
                 self._extend(version, shard, epoch, records.num_rows, states[version.view.version])
