@@ -9,6 +9,14 @@ if TYPE_CHECKING:
 
 WAIT_MS = 20_000
 
+# Read in one go: between two steps of a test the page may have drawn anew.
+_CELLS = """[...document.querySelectorAll(`[data-testid="${id}"]`)].map((row) => ({
+    endpoint: row.dataset.others === "0" ? row.dataset.endpoint : null,
+    cells: Object.fromEntries([...row.querySelectorAll("td[data-column]")].map((td) => [td.dataset.column, Number(td.dataset.value)])),
+}))"""
+TABLE_ROWS = _CELLS
+TABLE_TOTAL = f"""{_CELLS}.reduce((sum, {{ cells }}) => sum + (cells.requests ?? Object.values(cells).reduce((a, b) => a + b, 0)), 0)"""
+
 
 class Visit:
     """A tab, and what went wrong in it: errors on its console, and requests to anywhere but the node."""
@@ -39,14 +47,11 @@ class Visit:
     def wait_number(self, testid: str, expected: float) -> None:
         self.page.wait_for_selector(f'[data-testid="{testid}"][data-value="{expected:g}"]')
 
-    def table(self, testid: str) -> dict[str | None, dict[str, float]]:
-        """Rows of a panel's table by endpoint (None: all others); columns by name. The table must be shown."""
-        rows: dict[str | None, dict[str, float]] = {}
-        for row in self.page.get_by_test_id(testid).all():
-            cells = {
-                str(cell.get_attribute("data-column")): float(cell.get_attribute("data-value") or "nan")
-                for cell in row.locator("td[data-column]").all()
-            }
-            others = row.get_attribute("data-others") != "0"
-            rows[None if others else row.get_attribute("data-endpoint")] = cells
-        return rows
+    def table(self, testid: str, total: float) -> dict[str | None, dict[str, float]]:
+        """Rows of a panel's table by endpoint (None: all others); columns by name. The table must be shown.
+
+        Waits until the table counts `total` requests: panels ask one by one, so each shows new lines at its own moment.
+        """
+        self.page.wait_for_function(f"([id, total]) => {TABLE_TOTAL} === total", arg=[testid, total])
+        rows = self.page.evaluate(f"(id) => {TABLE_ROWS}", testid)
+        return {row["endpoint"]: row["cells"] for row in rows}
