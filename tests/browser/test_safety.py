@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,7 +12,12 @@ from tailrace.testing.node import RunningNode
 from tests.browser.lines import at, ndjson, now, traffic
 from tests.browser.visit import Visit
 
+if TYPE_CHECKING:
+    from playwright.sync_api import ViewportSize
+
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+# The tail listens only while it can be seen; in a window of this height it always is, however many rows stand above it.
+TALL: ViewportSize = {"width": 1440, "height": 2400}
 HOSTILE = [
     "<img src=x onerror=window.ran=1>",
     "<script>window.ran=2</script>",
@@ -52,9 +58,9 @@ def test_html_in_log_lines_is_never_run(visit: Visit, hostile: list[str]) -> Non
     page.add_init_script(
         "window.violations = []; document.addEventListener('securitypolicyviolation', (e) => window.violations.push(e.violatedDirective))"
     )
+    page.set_viewport_size(TALL)
     visit.open()
     page.get_by_test_id("gauge-value").wait_for()
-    page.get_by_test_id("panel-tail").scroll_into_view_if_needed()
     page.get_by_test_id("tail-row").first.wait_for()
     for panel in ("panel-endpoints", "panel-status", "panel-line"):
         canvas = page.get_by_test_id(panel).locator("canvas").first
@@ -141,10 +147,9 @@ def test_the_tail_is_bounded_and_can_be_paused(visit: Visit, node: RunningNode) 
     def send(name: str, count: int) -> None:
         node.post_logs(ndjson([{"timestamp": at(now()), "endpoint": name, "status": 200, "response_ms": 5}] * count))
 
+    visit.page.set_viewport_size(TALL)
     page = visit.open()
     send("/start", 3)
-    page.get_by_test_id("panel-endpoints").locator("canvas").wait_for()
-    page.get_by_test_id("panel-tail").scroll_into_view_if_needed()
     rows = page.get_by_test_id("tail-row")
     rows.filter(has_text="/start").first.wait_for()
     pause = page.get_by_test_id("tail-pause")

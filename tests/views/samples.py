@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from decimal import Decimal
 
 from hypothesis import strategies as st
@@ -118,7 +119,7 @@ KEYLESS = PlainView(
     """
     CREATE VIEW keyless AS
     SELECT time_bucket(INTERVAL '1 day', timestamp) AS day,
-           sum(response_ms * 2 - 1) AS twice,
+           sum(response_ms * 0.5 - 0.25) AS half,
            max(-status) AS least_status,
            quantile(abs(response_ms) * 3, 0.75) AS p75,
            avg(status % 7 + 1) AS odd
@@ -128,10 +129,10 @@ KEYLESS = PlainView(
     86_400 * SECOND_US,
     (),
     (
-        Aggregate("twice", "sum", lambda r: _fitting(r.response_ms, lambda x: x * 2 - 1), scale=MS),
+        Aggregate("half", "sum", lambda r: _fitting(r.response_ms, lambda x: x * 5 / 10 - Decimal("0.25"), 4), scale=4),
         Aggregate("least_status", "max", lambda r: None if r.status is None else -r.status),
         Aggregate(
-            "p75", "quantile", lambda r: _fitting(r.response_ms, lambda x: abs(x) * 3), scale=MS, quantile="0.75"
+            "p75", "quantile", lambda r: _fitting(r.response_ms, lambda x: abs(x) * 3, MS), scale=MS, quantile="0.75"
         ),
         Aggregate("odd", "avg", lambda r: None if r.status is None else _remainder(r.status, 7) + 1),
     ),
@@ -140,12 +141,12 @@ KEYLESS = PlainView(
 ALL = (EVERYTHING, NETWORKS, KEYLESS)
 
 
-def _fitting(value: Decimal | None, function: object) -> Decimal | None:
+def _fitting(value: Decimal | None, function: Callable[[Decimal], Decimal], scale: int) -> Decimal | None:
     """A computed decimal that needs more than 18 digits is NULL."""
     if value is None:
         return None
-    made = function(value)  # type: ignore[operator]
-    return made if abs(made) <= HUGE else None
+    made = function(value)
+    return made if abs(made.scaleb(scale)) < 10**18 else None
 
 
 def _remainder(value: int, divisor: int) -> int:

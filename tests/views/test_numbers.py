@@ -13,7 +13,7 @@ from tailrace.errors import Invalid
 from tailrace.model.fields import DEFAULT_FIELDS
 from tailrace.views import CompiledView, compile_view
 from tailrace.views.dialects.duckdb.schema import arrow_type
-from tests.oracle.sketches import registers
+from tests.oracle.sketches import estimate, registers
 from tests.views.plain import PlainView, bin_rows, differences, register_rows
 from tests.views.rig import SECOND_US, Engine, Record, Row, by_key, empty_states, rows
 from tests.views.samples import ALL, EVERYTHING, HUGE, KEYLESS, NETWORKS, batches
@@ -128,6 +128,7 @@ def test_distinct_counts_are_near_the_truth(engine: Engine, distinct: int) -> No
     records = [Record(ip=f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}") for i in range(distinct)] or [Record(ip=None)]
     ((_, got),) = rows(engine.finalize(view, engine.partial(view, records)))
     assert abs(got - distinct) <= 0.08 * distinct
+    assert got == estimate(registers(r.ip for r in records if r.ip is not None))
     if distinct <= 100:
         assert got == distinct
 
@@ -140,6 +141,60 @@ def test_registers_of_many_values(engine: Engine) -> None:
     wanted = registers(texts)
     assert max(wanted.values()) > 13
     assert {row[2]: row[3] for row in rows(states["registers"])} == wanted
+
+
+def test_registers_merge_to_the_highest_rank(engine: Engine) -> None:
+    view = view_of("approx_count_distinct(message) AS n")
+    texts = [f"{i}" for i in range(20_000)]
+    parts = [engine.partial(view, [Record(message=text) for text in texts[cut::2]]) for cut in (0, 1)]
+    assert {row[2]: row[3] for row in rows(engine.merge(view, *parts)["registers"])} == registers(texts)
+
+
+def test_any_key_of_extra_can_be_read(engine: Engine) -> None:
+    keys = ["a", "a.b", "a/b", "a~b", "~1", "~0", "$.a", "/a", "it's", "*", "0", "ünï", "a b", 'say "x"', "[0]"]
+    quoted = [key.replace("'", "''") for key in keys]
+    columns = ", ".join(f"max(extra['{key}']) AS c{i}" for i, key in enumerate(quoted))
+    record = Record(extra={key: f"value of {key}" for key in keys})
+    view = view_of(columns)
+    ((_, *got),) = rows(engine.finalize(view, engine.partial(view, [record])))
+    assert got == [f"value of {key}" for key in keys]
+
+
+def test_values_of_extra_are_text(engine: Engine) -> None:
+    """Of an object that is not one, and of a field that is not there: NULL."""
+    view = view_of("extra['x'] AS x, extra['x']['y'] AS y, count(*) AS n")
+    values = ["a", 5, 2.5, True, None, {"y": [1, "z"]}, ["y"]]
+    records = [Record(extra={"x": value}) for value in values] + [Record(extra={}), Record(extra=None)]
+    got = {row[1:3] for row in rows(engine.finalize(view, engine.partial(view, records)))}
+    assert got == {
+        ("a", None), ("5", None), ("2.5", None), ("true", None), (None, None), ('{"y":[1,"z"]}', '[1,"z"]'), ('["y"]', None),
+    }  # fmt: skip
+
+
+def test_casts_give_null_where_they_cannot(engine: Engine) -> None:
+    view = view_of(
+        "extra['x'] AS x, CAST(extra['x'] AS INTEGER) AS i, extra['x']::DECIMAL(6,2) AS d, "
+        "CAST(TRY_CAST(extra['x'] AS BIGINT) AS VARCHAR) AS t, count(*) AS n"
+    )
+    wanted = {
+        "5": (5, Decimal("5.00"), "5"),
+        "-7": (-7, Decimal("-7.00"), "-7"),
+        "2.6": (None, Decimal("2.60"), None),
+        "1e2": (None, Decimal("100.00"), None),
+        ".5": (None, Decimal("0.50"), None),
+        "99999": (99999, None, "99999"),
+        "123456789012345678": (123456789012345678, None, "123456789012345678"),
+        "1234567890123456789": (None, None, None),
+        "": (None, None, None),
+        "x": (None, None, None),
+        "nan": (None, None, None),
+        "1e400": (None, None, None),
+        "1_000": (None, None, None),
+        " 5": (None, None, None),
+    }
+    records = [Record(extra={"x": text}) for text in wanted]
+    got = {row[1]: row[2:5] for row in rows(engine.finalize(view, engine.partial(view, records)))}
+    assert got == wanted
 
 
 @pytest.mark.parametrize("q", ["0.01", "0.5", "0.9", "0.99", "0.999"])

@@ -90,7 +90,7 @@ def test_fewer_keys_than_asked_for_merge_nothing(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("plain", "top", "message", "hint"),
     [
-        (KEYLESS, ("twice", 3), "has no keys to rank", "leave `top` out"),
+        (KEYLESS, ("half", 3), "has no keys to rank", "leave `top` out"),
         (NETWORKS, ("network", 3), "cannot be ranked by `network`", "n, total, p50"),
         (NETWORKS, ("w", 3), "cannot be ranked by `w`", "n, total, p50"),
         (NETWORKS, ("n; DROP TABLE x", 3), "cannot be ranked by", "n, total, p50"),

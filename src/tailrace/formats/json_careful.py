@@ -101,7 +101,7 @@ def tokenize_rows(
                 texts.append(text)
         extra.append(rest_as_json(found))
     size = np.fromiter(map(len, texts), np.int64, len(texts))
-    end = side.base + side.size + np.cumsum(size)
+    end: Any = side.base + side.size + np.cumsum(size)
     side.extend(texts)
     start, end = (each.reshape(len(rows), len(plan)) for each in (end - size, end))
     kind = np.frombuffer(kinds, np.uint8).reshape(len(rows), len(plan))

@@ -112,7 +112,7 @@ def instants(buffer: Any, start: Any, end: Any, present: Any, zone: str) -> tupl
 
 def _groups(length: Any, present: Any) -> Iterator[Any]:
     """Rows by length of text, the commonest lengths only."""
-    counts = np.bincount(np.where(present, np.minimum(length, _WIDTH_MAX + 1), 0), minlength=2)
+    counts: Any = np.bincount(np.where(present, np.minimum(length, _WIDTH_MAX + 1), 0), minlength=2)
     counts[0] = counts[_WIDTH_MAX + 1 :] = 0
     if counts.max() == len(length):
         yield slice(None)

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from tailrace.model.fields import EXTRA
 from tailrace.views.bind_number import SCALE_MAX
-from tailrace.views.expression import RAW_MAX, TEXT, Call, Expression, ExtraText, Literal, decimal, integer
+from tailrace.views.expression import RAW_MAX, TEXT, Call, Expression, ExtraText, Literal, Type, integer
 from tailrace.views.functions import TextFunction
 from tailrace.views.parse import printed
 from tailrace.views.patterns import pattern_problem
@@ -116,7 +116,8 @@ def bind_cast(binder: ExpressionBinder, node: exp.Expr) -> Expression:
             )
         return operand if operand.type.kind == "integer" else Call("to_integer", (operand,), integer(RAW_MAX))
     if kind is exp.DType.DECIMAL and len(sizes) == 2 and sizes[1] <= sizes[0] <= 18 and sizes[1] <= SCALE_MAX:
-        return Call("to_decimal", (operand,), decimal(sizes[1], 10 ** sizes[0] - 1))
+        digits, scale = sizes
+        return Call("to_decimal", (operand,), Type("decimal", f"DECIMAL({digits},{scale})", scale, 10**digits - 1))
     raise binder.error(
         f"a cast to `{printed(to)}` is not supported", node, "VARCHAR, INTEGER, BIGINT and DECIMAL(18, s) are"
     )
