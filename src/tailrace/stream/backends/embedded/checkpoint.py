@@ -22,6 +22,8 @@ LOG = logging.getLogger(__name__)
 
 CHECKPOINT_BYTES = 8 << 20
 WAL_BYTES_MAX = 16 << 20
+COMMIT_BYTES = 4 * PAGE_BYTES
+"""What a commit writes to the WAL besides its blobs: whole pages of the tree, the state row, the last page of each blob."""
 
 
 class Checkpointer:
@@ -37,8 +39,9 @@ class Checkpointer:
         self._thread.start()
 
     def committed(self, shard_id: str, size: int) -> None:
+        """One commit, with blobs of `size` bytes."""
         with self._wake:
-            written = self._written[shard_id] = self._written.get(shard_id, 0) + size
+            written = self._written[shard_id] = self._written.get(shard_id, 0) + size + COMMIT_BYTES
             if written >= CHECKPOINT_BYTES:
                 self._wake.notify()
 
