@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -32,6 +33,7 @@ MORE = [
     "min(lower(endpoint)) AS e FROM logs WHERE endpoint IS NULL OR endpoint <> '/A' GROUP BY ALL",
     f"CREATE VIEW twice AS SELECT {WINDOW}, endpoint AS e1, endpoint AS e2, sum(response_ms) AS n, "
     "count(endpoint) AS c FROM logs GROUP BY ALL",
+    f"CREATE VIEW all_visitors AS SELECT {WINDOW}, approx_count_distinct(ip) AS n FROM logs GROUP BY ALL",
     f"CREATE VIEW numbers AS SELECT {WINDOW}, endpoint, approx_count_distinct(response_ms) AS n FROM logs GROUP BY ALL",
     f"CREATE VIEW mixed AS SELECT {WINDOW}, status, "
     "approx_count_distinct(ip) AS a, approx_count_distinct(status) AS b FROM logs GROUP BY ALL",
@@ -105,6 +107,21 @@ def test_each_view_alone(engine: Engine, view: CompiledView) -> None:
     ]
     with open_engine() as connection:
         assert_same(PartialProgram([view], connection), engine, table(records), [view])
+
+
+def test_a_large_batch(together: PartialProgram, engine: Engine) -> None:
+    """Groups that really meet when they are rolled up: equal buckets with other counts, equal registers with other ranks."""
+    records = [
+        Record(
+            at_us=i % 3 * 7 * SECOND_US,
+            endpoint=f"/{i % 7}",
+            status=(200, 404, 503)[i % 3],
+            response_ms=Decimal(i * i % 211),
+            ip=f"10.{i % 5}.{i % 97}.{i % 251}",
+        )
+        for i in range(20_000)
+    ]
+    assert_same(together, engine, table(records), VIEWS)
 
 
 def test_a_program_holds_nothing_between_batches(together: PartialProgram) -> None:
