@@ -116,7 +116,7 @@ def wait_covered(node: RunningNode, lines: int, timeout_s: float = 300.0) -> flo
             check(node, state, lines)
             return covered_s
         time.sleep(0.5)
-    raise RuntimeError(f"not covered after {timeout_s:.0f} s: {json.dumps(node.pipeline()['shards'])}")
+    raise RuntimeError(f"not covered after {timeout_s:.0f} s: {node.pipeline()['shards']}")
 
 
 def check(node: RunningNode, state: dict[str, Any], lines: int) -> None:

@@ -110,7 +110,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--probes", type=int, default=200, help="of one visible run")
     parser.add_argument("--seconds", type=float, default=180, help="of one held run")
     parser.add_argument("--held-runs", type=int, default=1)
-    parser.add_argument("--rate", type=float, default=0, help="lines a second in held; 0: as fast as it goes")
+    parser.add_argument("--rate", type=float, default=260_000, help="lines a second in held; 0: as fast as it goes")
     parser.add_argument("--folder", type=Path, default=None, help="where data folders are made; default: the system's")
     parser.add_argument("--json", metavar="FILE", help="write every figure of every run there")
     options = parser.parse_args()

@@ -13,3 +13,7 @@ def test_busy_steps_leave_four_fifths_of_the_core() -> None:
 
 def test_the_wait_is_bounded() -> None:
     assert pause_s(10.0, 0.04) == 0.5
+
+
+def test_a_layer_that_is_behind_goes_on_at_once() -> None:
+    assert pause_s(0.1, 0.04, behind=True) == 0.0

@@ -77,7 +77,8 @@ class Follower:
             except TailraceError as error:
                 self._fail(error)
                 stop.wait(1.0)
-            self._wake.wait(pause_s(self._clock.monotonic_s() - started_s, self._poll_s))
+            behind = self._speed.snapshot().behind
+            self._wake.wait(pause_s(self._clock.monotonic_s() - started_s, self._poll_s, behind=behind))
         self._running = False
 
     def look(self) -> None:

@@ -43,12 +43,14 @@ class SpeedSnapshot:
     """All of the layer's states at one moment.
 
     `versions`: those that have caught up with the stream since they were begun. `read_offsets`: shard -> first offset that the
-    layer has not read. `newest_event_us`: largest event time seen, None before the first.
+    layer has not read. `newest_event_us`: largest event time seen, None before the first. `behind`: the last step did not reach
+    the end that the stream had when it began.
     """
 
     versions: Mapping[str, VersionStates] = field(default_factory=dict)
     read_offsets: Mapping[str, int] = field(default_factory=dict)
     newest_event_us: int | None = None
+    behind: bool = False
 
     def of(self, version: str) -> VersionStates:
         return self.versions.get(version, VersionStates())

@@ -95,6 +95,7 @@ class EmbeddedSpeed:
         self._seals: dict[str, dict[int, EpochSeal]] = {}
         self._seen: dict[str, int] = {}
         self._newest_event_us: int | None = None
+        self._behind = False
         self._snapshot = SpeedSnapshot()
 
     def snapshot(self) -> SpeedSnapshot:
@@ -133,6 +134,7 @@ class EmbeddedSpeed:
             name: all(version.next_offset[shard] >= end for shard, end in ends.items())
             for name, version in self._versions.items()
         }
+        self._behind = not all(caught_up.values())
         self._compute([v for name, v in self._versions.items() if self._due(v, caught_up[name])])
         for name, version in self._versions.items():
             if caught_up[name] and not version.waiting_records:
@@ -298,6 +300,7 @@ class EmbeddedSpeed:
             versions={name: v.states() for name, v in self._versions.items() if v.announced},
             read_offsets={shard: min(c[shard] for c in cursors) for shard in self._frontier} if cursors else {},
             newest_event_us=self._newest_event_us,
+            behind=self._behind,
         )
 
 
