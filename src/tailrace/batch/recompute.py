@@ -19,6 +19,7 @@ from tailrace.batch.base import LakeFile
 from tailrace.errors import Corrupt, Invalid, Unavailable
 from tailrace.views import CompiledView
 from tailrace.views.dialects.duckdb import merge_statement, partial_statements, schemas
+from tailrace.views.dialects.duckdb.engine import rows_as_arrow
 from tailrace.views.dialects.duckdb.expression import quoted
 from tailrace.views.expression import Column, inputs
 
@@ -109,9 +110,9 @@ class RecomputeEngine:
             self._connection.unregister(_STATES)
         return merged.cast(schemas(view)[name])
 
-    def _run(self, sql: str, files: Sequence[LakeFile]) -> Any:
+    def _run(self, sql: str, files: Sequence[LakeFile]) -> pa.Table:
         with _reading(files):
-            return self._connection.sql(sql).to_arrow_table()
+            return rows_as_arrow(self._connection, sql)
 
 
 @contextmanager

@@ -47,6 +47,7 @@ async def _events(services: NodeServices, condition: str | None, backlog: int) -
         yield _event("row", row)
     cursor, idle_ticks = page.cursor, 0
     while True:
+        services.follower.watch()
         await asyncio.sleep(TICK_S)
         page = buffer.after(cursor)
         cursor = page.cursor

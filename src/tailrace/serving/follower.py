@@ -24,6 +24,8 @@ from tailrace.views import CompiledView, compile_view
 LOG = logging.getLogger(__name__)
 LOOK_S = 0.2
 """How often the manifest and the views folder are looked at."""
+WATCHED_S = 3.0
+"""How long one look keeps the follower at its poll interval; without looks it polls less often."""
 FRESH_WAIT_S = 5.0
 """A query that waited so long for the newest records goes without them; its `complete_through` says so."""
 
@@ -57,6 +59,7 @@ class Follower:
         self._published = threading.Condition()
         self._wake = threading.Event()
         self._running = False
+        self._watched_until_s = float("-inf")
         self._steps_begun = 0
         self._published_step = 0
         self._speed = make_speed(self._ready, self.tail.add)
@@ -77,9 +80,14 @@ class Follower:
             except TailraceError as error:
                 self._fail(error)
                 stop.wait(1.0)
-            behind = self._speed.snapshot().behind
-            self._wake.wait(pause_s(self._clock.monotonic_s() - started_s, self._poll_s, behind=behind))
+            self._wake.wait(self._pause_s(started_s))
         self._running = False
+
+    def _pause_s(self, started_s: float) -> float:
+        """Until the next step, after one that began at `started_s`."""
+        now_s = self._clock.monotonic_s()
+        behind = self._speed.snapshot().behind
+        return pause_s(now_s - started_s, self._poll_s, behind=behind, watched=now_s < self._watched_until_s)
 
     def look(self) -> None:
         """Take over a new manifest and changed view files."""
@@ -98,6 +106,13 @@ class Follower:
             self._speed.follow(wanted.values(), self._manifest.frontier)
             self._pin()
 
+    def watch(self) -> None:
+        """Somebody looks: what arrives in the next seconds is read within the poll interval. Safe from any thread."""
+        now_s = self._clock.monotonic_s()
+        watched, self._watched_until_s = now_s < self._watched_until_s, now_s + WATCHED_S
+        if not watched:
+            self._wake.set()
+
     def fresh(self, name: str) -> Pinned:
         """The newest pin, in which the view `name` is as fresh as it can be; safe from any thread.
 
@@ -106,6 +121,7 @@ class Follower:
         Raises NotFound or Unavailable as `Pinned.view` does.
         """
         version = self._pin_now().view(name)[0].version
+        self.watch()
         watched = self._speed.demand(version)
         if not self._running:
             self.step()

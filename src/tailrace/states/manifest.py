@@ -8,9 +8,11 @@ watcher) and the findings of the drift check (written by batch, acknowledged by 
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import msgspec
 
@@ -88,10 +90,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ManifestStore:
-    """Opens its own SQLite connection for each call: cheap, safe in any thread and process."""
+    """Safe in any thread and process. Each call has an SQLite connection to itself; idle ones are kept for the next."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = Lock()
+        weakref.finalize(self, _close_all, self._idle)
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._connect() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -99,12 +104,18 @@ class ManifestStore:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
-        try:
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA synchronous=FULL")
+        try:
             yield connection
-        finally:
+        except BaseException:
             connection.close()
+            raise
+        with self._lock:
+            self._idle.append(connection)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -112,10 +123,11 @@ class ManifestStore:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     def generation(self) -> int:
         """The newest generation's number; 0 before the first swap."""
@@ -215,3 +227,8 @@ class ManifestStore:
             if not finding.acknowledged:
                 totals[finding.version] = totals.get(finding.version, 0) + finding.differing_rows
         return totals
+
+
+def _close_all(connections: list[sqlite3.Connection]) -> None:
+    for connection in connections:
+        connection.close()

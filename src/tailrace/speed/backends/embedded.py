@@ -127,11 +127,12 @@ class EmbeddedSpeed:
     def step(self) -> int:
         """Read what is new, once, compute what is due, publish; returns the number of lines read."""
         asked_at_us = self._clock.now_us()
-        ends = {shard.id: self._stream.end(shard.id).next_offset for shard in self._stream.shards()}
-        lines = sum(self._read_shard(shard) for shard in ends)
-        self._learn_seals()
+        ends = {shard.id: self._stream.end(shard.id) for shard in self._stream.shards()}
+        lines = sum(self._read_shard(shard, end.next_offset) for shard, end in ends.items())
+        for shard in self._frontier:
+            self._learn_seals(shard, ends[shard].open_epoch)
         caught_up = {
-            name: all(version.next_offset[shard] >= end for shard, end in ends.items())
+            name: all(version.next_offset[shard] >= end.next_offset for shard, end in ends.items())
             for name, version in self._versions.items()
         }
         self._behind = not all(caught_up.values())
@@ -146,11 +147,15 @@ class EmbeddedSpeed:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def _read_shard(self, shard: str) -> int:
-        """One read for each distinct cursor of the shard, so that a version that catches up does not hold up the rest."""
+    def _read_shard(self, shard: str, end: int) -> int:
+        """One read for each distinct cursor of the shard, so that a version that catches up does not hold up the rest.
+
+        Cursors at `end` are left alone: most steps find nothing new, and these should cost next to nothing.
+        """
         cursors: dict[int, list[_Version]] = {}
         for version in self._versions.values():
-            cursors.setdefault(version.next_offset[shard], []).append(version)
+            if version.next_offset[shard] < end:
+                cursors.setdefault(version.next_offset[shard], []).append(version)
         lines = 0
         for start, versions in sorted(cursors.items(), reverse=True):
             blocks = self._stream.read(ReadRequest(shard, start, max_bytes=READ_BYTES_MAX))
@@ -219,10 +224,11 @@ class EmbeddedSpeed:
 
     # -- epochs --------------------------------------------------------------------------------------------------
 
-    def _learn_seals(self) -> None:
-        for shard in self._frontier:
-            known = self._seals.setdefault(shard, {})
-            newest = max(known, default=self._frontier[shard])
+    def _learn_seals(self, shard: str, open_epoch: int) -> None:
+        """Ask for the seals of the epochs before `open_epoch` that are not known yet."""
+        known = self._seals.setdefault(shard, {})
+        newest = max(known, default=self._frontier[shard])
+        if newest < open_epoch - 1:
             known.update({seal.epoch: seal for seal in self._stream.seals(shard, newest)})
 
     def _close_epochs(self, version: _Version) -> None:
