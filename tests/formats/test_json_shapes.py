@@ -16,14 +16,19 @@ from tests.formats.decoding import STAMP, decoded, rows
 ALONE = 1 << 30
 
 
-def alone_and_by_shape(lines: list[bytes]) -> tuple[list[object], list[object]]:
-    """Columns and raw of the lines, read one at a time, and read by shape wherever two lines share one."""
+def alone_and_by_shape(lines: list[bytes], earlier: list[bytes] | None = None) -> tuple[list[object], list[object]]:
+    """Columns and raw of the lines, read one at a time, and read by shape wherever two lines share one.
+
+    `earlier`: a post that came before them, whose shapes are remembered.
+    """
     results = []
     body = b"\n".join(lines)
     before = json_format._ROWS_MIN
     try:
         for smallest in (ALONE, 1):
             json_format._ROWS_MIN = smallest
+            json_format._Recent.shapes = ()
+            decoded(b"\n".join(earlier or []))
             found = decoded(body)
             results.append([found.columns.to_pylist(), found.raw.to_pylist(), found.keys.to_pylist()])
     finally:
@@ -90,6 +95,14 @@ def test_nor_do_bytes_changed_at_random(lines: list[bytes], data: st.DataObject)
         at = data.draw(st.integers(0, len(body) - 1))
         body[at] = data.draw(st.sampled_from(b'"\\{}[],: \t\r\n0a\x00\x01\xc3\xa9n'))
     alone, by_shape = alone_and_by_shape(bytes(body).split(b"\n"))
+    assert by_shape == alone
+
+
+@settings(deadline=None)
+@given(posts(), posts(), st.data())
+def test_nor_do_the_shapes_of_earlier_posts(lines: list[bytes], earlier: list[bytes], data: st.DataObject) -> None:
+    mixed = data.draw(st.permutations(lines + earlier[: data.draw(st.integers(0, len(earlier)))]))
+    alone, by_shape = alone_and_by_shape(mixed, earlier)
     assert by_shape == alone
 
 

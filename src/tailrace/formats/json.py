@@ -12,7 +12,7 @@ from tailrace.formats.arrays import gather, json_objects, scatter
 from tailrace.formats.base import ABSENT, LITERAL, STRING, Limits, Lines, Options, Record, Side, Tokens
 from tailrace.formats.json_careful import Place, tokenize_rows, unquoted
 from tailrace.formats.json_keys import Source, sources
-from tailrace.formats.json_match import Match, mark, match
+from tailrace.formats.json_match import Marks, Match, mark, match
 from tailrace.formats.json_template import BRACKETS_MAX, Member, Template, learn
 from tailrace.model.fields import Fields
 
@@ -20,8 +20,29 @@ _SHAPES_MAX = 12
 _ROWS_MIN = 24
 """Fewer lines than this are read one at a time: a shape would cost more than it saves."""
 
+_RECENT_MAX = 8
+
 Part = tuple[Any, dict[str, Place], pa.Array]
 """Lines (ascending indices), the places by field, their `extra`."""
+
+
+class _Recent:
+    """The shapes learned last, newest first, to be tried before another is learned. Replaced whole, so threads may share it."""
+
+    shapes: tuple[Template, ...] = ()
+
+    @classmethod
+    def like(cls, text: bytes, quotes: int, depth_max: int) -> Template | None:
+        """One with as many quotes as `text` that begins and ends as it does."""
+        for shape in cls.shapes:
+            first, *_, last = shape.literals
+            if shape.quotes == quotes and shape.depth <= depth_max and text.startswith(first) and text.endswith(last):
+                return shape
+        return None
+
+    @classmethod
+    def add(cls, shape: Template) -> None:
+        cls.shapes = (shape, *cls.shapes[: _RECENT_MAX - 1])
 
 
 def tokenize(lines: Lines, fields: Fields, limits: Limits, options: Options) -> Record:
@@ -45,8 +66,7 @@ def _by_shape(lines: Lines, left: Any, plan: tuple[Source, ...], limits: Limits,
     for _ in range(_SHAPES_MAX):
         if len(left) < _ROWS_MIN:
             break
-        template = _learn(lines, int(left[0]), limits)
-        found = template and _narrowed(template, match(template, lines, marks, left, limits.depth_max), lines, plan)
+        template, found = _first_shape(lines, marks, left, plan, limits)
         if not template or not found or not len(found.rows):
             alone.append(int(left[0]))
             left = left[1:]
@@ -56,9 +76,25 @@ def _by_shape(lines: Lines, left: Any, plan: tuple[Source, ...], limits: Limits,
     return np.sort(np.append(left, np.array(alone, left.dtype))), parts
 
 
-def _learn(lines: Lines, row: int, limits: Limits) -> Template | None:
+def _first_shape(
+    lines: Lines, marks: Marks, left: Any, plan: tuple[Source, ...], limits: Limits
+) -> tuple[Template | None, Match | None]:
+    """The shape of the first line that is left, and the lines that have it. Posts tend to have the shapes of those before."""
+    text = lines.text(int(left[0]))
+    template = _Recent.like(text, int(marks.count[left[0]]), limits.depth_max)
+    if template is not None:
+        found = match(template, lines, marks, left, limits.depth_max)
+        if len(found.rows) and found.rows[0] == left[0]:
+            return template, _narrowed(template, found, lines, plan)
+    template = _learn(text, limits)
+    if template is None:
+        return None, None
+    _Recent.add(template)
+    return template, _narrowed(template, match(template, lines, marks, left, limits.depth_max), lines, plan)
+
+
+def _learn(text: bytes, limits: Limits) -> Template | None:
     """The shape of a line that is an object as it stands, no deeper than allowed."""
-    text = lines.text(row)
     if text.count(b"{") + text.count(b"[") > min(limits.depth_max, BRACKETS_MAX):
         return None
     try:

@@ -58,6 +58,11 @@ class Template:
     slots: tuple[Slot, ...]
     members: tuple[Member, ...]
 
+    @property
+    def depth(self) -> int:
+        """How many brackets are open around its deepest value."""
+        return max(slot.depth for slot in self.slots)
+
 
 @dataclass(slots=True)
 class _Node:

@@ -81,6 +81,10 @@ class Scan:
     def units(self, places: Any) -> tuple[Any, Any, Any]:
         """As `scaled`, for all: (units, in range, exact). `places`: one int or one a row. Holds where `plain`."""
         up = places - self.places
+        if up.min(initial=0) >= 0 and up.max(initial=0) <= 9 and self.digits.max(initial=0) < 10**9:
+            units = self.digits * _POWERS[up]  # no digit is cut off, and none runs over
+            fits, exact = np.ones((2, len(units)), bool)
+            return np.where(self.negative, -units, units), fits, exact
         grow = _POWERS[np.clip(up, 0, _DIGITS_MAX)]
         cut = _POWERS[np.clip(-up, 0, _DIGITS_MAX)]
         fits = (self.digits <= UNITS_MAX // grow) & ((up <= _DIGITS_MAX) | (self.digits == 0))

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from tailrace.formats.numbers import scan, split
-from tailrace.formats.words import characters
+from tailrace.formats.words import characters, equals
 from tailrace.model.window import datetime_us
 
 FIRST_US = datetime_us(datetime(1, 1, 1, tzinfo=UTC))
@@ -130,6 +130,10 @@ def _column(buffer: Any, start: Any, end: Any, zone: str) -> tuple[Any, Any]:
         return _epoch_column(buffer, start, end)
     if match["zone"] is None and zone != "UTC":
         return np.zeros(len(start), np.int64), np.zeros(len(start), bool)
+    if match["s"] is not None and equals(buffer, start, first[: match.start("s")]).all():
+        micros, good = _within_minute(buffer, start, match)
+        if good.all():
+            return micros, good
     return _calendar_column(list(characters(buffer, start, len(first))), match)
 
 
@@ -146,6 +150,25 @@ def _epoch_column(buffer: Any, start: Any, end: Any) -> tuple[Any, Any]:
     fits = found.plain & ~found.negative & (found.digits < 10 ** (18 - np.clip(up, 0, 18)))
     value = np.where(fits, found.digits, 0) * 10 ** np.clip(up, 0, 18) // 10 ** np.clip(-up, 0, 18)
     return value, fits & (value <= LAST_US)
+
+
+def _within_minute(buffer: Any, start: Any, match: re.Match[bytes]) -> tuple[Any, Any]:
+    """Texts that are the same up to the minute, as those of a post mostly are: only seconds and what follows are read.
+
+    Good where the text has the shape of `match`, and ends with the same zone.
+    """
+    first, head = match.string, match.start("s")
+    zone_at = match.end("f" if match.groupdict().get("f") else "s")
+    minute = instant(first[:head] + b"00" + first[zone_at:])
+    columns = list(characters(buffer, start + head, len(first) - head))
+    good = np.full(len(start), minute is not None)
+    for at, byte in enumerate(first[head:], head):
+        column = columns[at - head]
+        good &= column - np.uint8(48) <= 9 if at < zone_at and 48 <= byte <= 57 else column == byte
+    second = (columns[0] - np.uint8(48)).astype(np.int64) * 10 + (columns[1] - np.uint8(48))
+    good &= second <= 60
+    local = (minute or 0) + second * _SECOND_US + _fraction(columns, match, head)
+    return local, good & (local >= FIRST_US) & (local <= LAST_US)
 
 
 def _calendar_column(columns: list[Any], match: re.Match[bytes]) -> tuple[Any, Any]:
@@ -175,7 +198,7 @@ def _calendar_column(columns: list[Any], match: re.Match[bytes]) -> tuple[Any, A
     good &= (zone_hour <= 23) & (zone_minute <= 59)
     month = np.clip(month, 1, 12)
     good &= day <= _DAYS[month] + ((month == 2) & (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0)))
-    micros = _micros(columns, match)
+    micros = _fraction(columns, match, 0)
     local = _days_since_1970(year, month, day) * _DAY_US
     local += (hour * 3600 + minute * 60 + second) * _SECOND_US + micros
     if match["sign"]:
@@ -197,11 +220,11 @@ def _month_column(letters: list[Any]) -> Any:
     return np.where(_MONTH_KEYS[at] == key, at + 1, 0)
 
 
-def _micros(columns: list[Any], match: re.Match[bytes]) -> Any:
-    """The fraction of the second, cut to six digits."""
+def _fraction(columns: list[Any], match: re.Match[bytes], head: int) -> Any:
+    """Microseconds: the fraction of the second, cut to six digits. `columns` begin at byte `head` of the texts."""
     if "f" not in match.re.groupindex or match["f"] is None:
         return 0
-    first, last = match.span("f")
+    first, last = (at - head for at in match.span("f"))
     total = np.int64(0)
     for at in range(first, min(last, first + 6)):
         total = total * 10 + (columns[at] - np.uint8(48)).astype(np.int64)
