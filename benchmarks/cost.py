@@ -20,6 +20,7 @@ from benchmarks.processes import (
     since,
 )
 from benchmarks.watcher import Watcher
+from benchmarks.yardstick import yardstick_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Cost:
     `cpu_s`: role -> seconds from the first post to `covered_s`; `cpu_acked_s`: the same until the last answer. `idle_cpu`: CPU
     seconds a second of the empty node before. Times are seconds since the first post. `threads`: what each living thread
     has used in that time. `other_cpu`: CPU seconds a second that neither node nor loader used: what disturbed the run.
+    `yardstick_ms`: CPU time of a fixed computation just before and just after, the mean.
     """
 
     load: LoadReport
@@ -44,6 +46,7 @@ class Cost:
     states_bytes: int
     threads: list[ThreadCpu]
     other_cpu: float
+    yardstick_ms: float
 
     @property
     def cpu_per_million(self) -> float:
@@ -72,6 +75,7 @@ def measure(
     watched: bool = False,
 ) -> Cost:
     """Load a fresh node once. `on_begin` is called just before the first post. `watched`: a dashboard is open all the time."""
+    before_ms = yardstick_ms()
     with fresh_node(parent, env) as node, Loader(node.port, lines=lines, connections=connections) as loader:
         idle_cpu = _idle(node.pid)
         threads = cpu_by_thread(node.pid)
@@ -102,6 +106,7 @@ def measure(
             states_bytes=folder_bytes(node.data_dir / "states"),
             threads=threads,
             other_cpu=(busy_s - sum(difference(after, before).values()) - load.cpu_s) / covered_s,
+            yardstick_ms=(before_ms + yardstick_ms()) / 2,
         )
 
 

@@ -40,6 +40,7 @@ def cost_rows(runs: Sequence[Cost]) -> list[Row]:
         Row("  of that, until the last ack", "s / M lines", [r.cpu_acked_per_million for r in runs]),
         Row("CPU of the loader", "s / M lines", [r.load.cpu_s / r.load.lines * 1e6 for r in runs]),
         Row("CPU that others used meanwhile", "s / s", [r.other_cpu for r in runs], "0"),
+        Row("yardstick: a fixed computation", "CPU ms", [r.yardstick_ms for r in runs], "the less, the faster", digits=1),
         Row("CPU of the idle node", "s / s", [r.idle_cpu for r in runs], digits=3),
         Row("lines a second, at the ack", "lines/s", [r.load.lines / r.load.seconds for r in runs], digits=0),
         Row(

@@ -21,6 +21,7 @@ import time
 from collections import deque
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,9 @@ def append(
     time.sleep(max(start_s - time.time(), 0))
     cpu, system = time.process_time(), resource.getrusage(resource.RUSAGE_SELF)
     began = time.monotonic()
-    latencies, flying, sent, split_s = [], deque(), 0, 0.0
+    latencies: list[float] = []
+    flying: deque[list[Any]] = deque()
+    sent, split_s = 0, 0.0
     while time.monotonic() - began < seconds:
         if rate:
             time.sleep(max(began + sent * rows / rate - time.monotonic(), 0))
@@ -81,7 +84,7 @@ def append(
         split_s += time.thread_time() - before
         futures = [stream.append(b) for b in batches]
         for future in futures:
-            future.add_done_callback(lambda _, at=at: latencies.append(time.monotonic() - at))
+            future.add_done_callback(partial(_note, latencies, at))
         flying.append(futures)
         sent += 1
         if len(flying) > ahead:
@@ -93,6 +96,10 @@ def append(
     faults, system_s = used.ru_minflt - system.ru_minflt, used.ru_stime - system.ru_stime
     elapsed_s = time.monotonic() - began
     results.put(("append", number, sent * rows, cpu, split_s, sorted(latencies), elapsed_s, system_s, faults))
+
+
+def _note(latencies: list[float], sent_at_s: float, _: object) -> None:
+    latencies.append(time.monotonic() - sent_at_s)
 
 
 def read(folder: Path, number: int, until_s: float, results: Any) -> None:
@@ -143,7 +150,8 @@ def run(folder: Path, chosen: argparse.Namespace) -> None:
     ] + [spawn.Process(target=read, args=(folder, n, end_s + 1, results)) for n in range(chosen.readers)]
     for worker in workers:
         worker.start()
-    gathered, wal_max, sealed_at = [], 0, time.time()
+    gathered: list[Any] = []
+    wal_max, sealed_at = 0, time.time()
     while len(gathered) < len(workers):
         try:
             gathered.append(results.get(timeout=0.2))

@@ -13,6 +13,7 @@ from tailrace.errors import Invalid
 if TYPE_CHECKING:
     from tailrace.cli.running import Running
     from tailrace.cli.scene import Scene
+    from tailrace.producers.replay import Replay
 
 LIVE_S = 0.5
 PLAIN_S = 10.0
@@ -70,9 +71,8 @@ def demo(
 
     Exit codes: 0 ended as told, 2 wrong usage, 3 the port is taken or a node runs on the folder already.
     """
-    from tailrace.cli.browser import open_page
     from tailrace.cli.running import Running, Show
-    from tailrace.cli.scene import made_up, open_replay, played
+    from tailrace.cli.scene import open_replay
     from tailrace.config.load import load_settings
     from tailrace.model.window import duration_us
 
@@ -81,7 +81,15 @@ def demo(
     seconds = duration_us(duration) / 1e6 if duration else None
     settings = load_settings(config, data_dir=data, views_dir=views, listen=listen)
     log = open_replay(replay, speed, settings.fields, keep_time=keep_time) if replay else None
-    with Running(settings, Show.of(as_json=as_json)) as node:
+    _play(Running(settings, Show.of(as_json=as_json)), log, rate, seconds, browser=browser)
+
+
+def _play(running: Running, log: Replay | None, rate: float, seconds: float | None, *, browser: bool) -> None:
+    """Until `seconds` are over, or Ctrl-C: the log, or without one made-up traffic."""
+    from tailrace.cli.browser import open_page
+    from tailrace.cli.scene import made_up, played
+
+    with running as node:
         if not node.wait_ready():
             return
         scene = played(node.url, log, node.clock) if log else made_up(node.url, rate, node.clock)

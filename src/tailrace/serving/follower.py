@@ -60,6 +60,7 @@ class Follower:
         self._wake = threading.Event()
         self._running = False
         self._watched_until_s = float("-inf")
+        self._step_s = 0.0
         self._steps_begun = 0
         self._published_step = 0
         self._speed = make_speed(self._ready, self.tail.add)
@@ -84,10 +85,15 @@ class Follower:
         self._running = False
 
     def _pause_s(self, started_s: float) -> float:
-        """Until the next step, after one that began at `started_s`."""
+        """Until the next step, after one that began at `started_s`.
+
+        The shorter of the last two steps sets the pace: one that closes an epoch takes long, and nobody should wait for that twice.
+        """
         now_s = self._clock.monotonic_s()
+        before_s, self._step_s = self._step_s, now_s - started_s
         behind = self._speed.snapshot().behind
-        return pause_s(now_s - started_s, self._poll_s, behind=behind, watched=now_s < self._watched_until_s)
+        step_s = min(before_s, self._step_s)
+        return pause_s(step_s, self._poll_s, behind=behind, watched=now_s < self._watched_until_s)
 
     def look(self) -> None:
         """Take over a new manifest and changed view files."""

@@ -13,6 +13,8 @@ from tailrace.views.dialects.duckdb import merge_statement, schemas
 from tailrace.views.dialects.duckdb.engine import open_engine, registered, rows_as_arrow
 from tailrace.views.dialects.duckdb.program import PartialProgram
 
+PROGRAMS_MAX = 32
+"""Sets of views whose programs are kept prepared; which views are due together changes with who looks at what."""
 _STATES = "speed_states"
 
 
@@ -29,11 +31,16 @@ class PartialEngine:
 
     def partials(self, views: Sequence[CompiledView], records: pa.Table) -> Mapping[str, StateTables]:
         """View version -> its states. Views that are due together share work, which about halves what they cost."""
+        return self._program(views).run(records)
+
+    def _program(self, views: Sequence[CompiledView]) -> PartialProgram:
+        """Prepared once; the one that was not needed for longest makes room."""
         versions = tuple(view.version for view in views)
-        program = self._programs.get(versions)
-        if program is None:
-            program = self._programs[versions] = PartialProgram(views, self._connection)
-        return program.run(records)
+        program = self._programs.pop(versions, None) or PartialProgram(views, self._connection)
+        self._programs[versions] = program
+        if len(self._programs) > PROGRAMS_MAX:
+            self._programs.pop(next(iter(self._programs))).close()
+        return program
 
     def merge(self, view: CompiledView, parts: Sequence[StateTables]) -> StateTables:
         """One row a key. The order of `parts` does not matter."""
