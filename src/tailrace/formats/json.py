@@ -16,11 +16,12 @@ from tailrace.formats.json_match import Marks, Match, mark, match
 from tailrace.formats.json_template import BRACKETS_MAX, Member, Template, learn
 from tailrace.model.fields import Fields
 
-_SHAPES_MAX = 12
 _ROWS_MIN = 24
 """Fewer lines than this are read one at a time: a shape would cost more than it saves."""
-
-_RECENT_MAX = 8
+_ROWS_WORTH = 128
+"""A shape with fewer lines than this did not pay; after `_POOR_MAX` of them the rest is read one at a time."""
+_POOR_MAX = 8
+_RECENT_MAX = 64
 
 Part = tuple[Any, dict[str, Place], pa.Array]
 """Lines (ascending indices), the places by field, their `extra`."""
@@ -33,16 +34,25 @@ class _Recent:
 
     @classmethod
     def like(cls, text: bytes, quotes: int, depth_max: int) -> Template | None:
-        """One with as many quotes as `text` that begins and ends as it does."""
+        """One with as many quotes as `text`, whose literals stand in it in their order."""
         for shape in cls.shapes:
-            first, *_, last = shape.literals
-            if shape.quotes == quotes and shape.depth <= depth_max and text.startswith(first) and text.endswith(last):
+            if shape.quotes == quotes and shape.depth <= depth_max and _in_order(shape.literals, text):
                 return shape
         return None
 
     @classmethod
     def add(cls, shape: Template) -> None:
         cls.shapes = (shape, *cls.shapes[: _RECENT_MAX - 1])
+
+
+def _in_order(literals: tuple[bytes, ...], text: bytes) -> bool:
+    at = 0
+    for literal in literals:
+        found = text.find(literal, at)
+        if found < 0:
+            return False
+        at = found + len(literal)
+    return True
 
 
 def tokenize(lines: Lines, fields: Fields, limits: Limits, options: Options) -> Record:
@@ -63,10 +73,10 @@ def _by_shape(lines: Lines, left: Any, plan: tuple[Source, ...], limits: Limits,
     marks = mark(lines)
     parts: list[Part] = []
     alone: list[int] = []
-    for _ in range(_SHAPES_MAX):
-        if len(left) < _ROWS_MIN:
-            break
+    poor = 0
+    while len(left) >= _ROWS_MIN and poor < _POOR_MAX:
         template, found = _first_shape(lines, marks, left, plan, limits)
+        poor += not found or len(found.rows) < _ROWS_WORTH
         if not template or not found or not len(found.rows):
             alone.append(int(left[0]))
             left = left[1:]
