@@ -1,3 +1,5 @@
+"""The engine of the micro-batches: what it keeps prepared."""
+
 from __future__ import annotations
 
 from itertools import combinations

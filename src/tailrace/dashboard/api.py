@@ -12,6 +12,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from tailrace.dashboard.app import routes as page_routes
+from tailrace.dashboard.dead_letters_api import list_dead_letters, read_dead_letter
 from tailrace.dashboard.encode import error_response, json_response
 from tailrace.dashboard.live import LiveSession
 from tailrace.dashboard.openapi import document
@@ -31,6 +32,8 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/explain/{name}", explain_view),
             Route("/v1/query", query, methods=["POST"]),
             Route("/v1/tail", tail),
+            Route("/v1/deadletters", list_dead_letters),
+            Route("/v1/deadletters/{id}", read_dead_letter),
             WebSocketRoute("/v1/live", live),
             Route("/v1/pipeline", pipeline),
             Route("/metrics", metrics),

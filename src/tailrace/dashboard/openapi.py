@@ -136,6 +136,26 @@ def _other_paths() -> dict[str, Any]:
                 errors=(400,),
             )
         },
+        "/v1/deadletters": {
+            "get": _operation(
+                "The newest lines that could not be read, and how many are kept",
+                [
+                    _parameter("limit", "query", "at most so many: 1 to 1000, default 50", "integer"),
+                    _parameter("verdict", "query", "only of this kind, e.g. no_timestamp"),
+                ],
+                errors=(400,),
+            )
+        },
+        "/v1/deadletters/{id}": {
+            "get": _operation(
+                "One of them, whole",
+                [
+                    _parameter("id", "path", "as listed, e.g. 0-1234"),
+                    _parameter("raw", "query", "its bytes alone, as they came", "boolean"),
+                ],
+                errors=(400, 404),
+            )
+        },
         "/v1/live": {
             "get": _operation("WebSocket: subscribe to views, receive frames")
             | {"responses": {"101": {"description": "switching protocols"}}}

@@ -1,0 +1,120 @@
+"""`tailrace deadletters list` and `tailrace deadletters show`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from tailrace.cli.client import Client, node_url
+from tailrace.cli.options import AsJson, Url
+from tailrace.cli.output import console, ending_with_reader, print_json
+
+RAW_CHARS_MAX = 100
+
+app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True)
+
+
+@app.callback()
+def deadletters() -> None:
+    """Lines that could not be read: what they were, and why."""
+
+
+@app.command("list")
+@ending_with_reader
+def list_dead_letters(
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 20,
+    verdict: Annotated[
+        str | None, typer.Option("--verdict", metavar="KIND", help="Only those of this kind, e.g. no_timestamp.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """List the newest lines that could not be read, newest first.
+
+    A line that cannot be read is never dropped: it is acknowledged as a dead letter, kept as it came, and counted. `--json`
+    prints all that is known of each.
+
+    ```
+    tailrace deadletters list
+    tailrace deadletters list --verdict malformed --limit 100
+    ```
+
+    Exit codes: 0 done, 2 there is no such kind, 3 no node answers.
+    """
+    params = {"limit": str(limit)} | ({"verdict": verdict} if verdict else {})
+    answer = Client(node_url(url)).get("/v1/deadletters", params)
+    if as_json:
+        print_json(answer)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    if not answer["dead_letters"]:
+        out.print("no dead letters" if not answer["total"] else f"none of this kind, of {answer['total']:,} in all")
+        return
+    table = Table("id", "arrived", "kind", "line", show_edge=False, header_style="bold")
+    for letter in answer["dead_letters"]:
+        table.add_row(
+            Text(letter["id"], "bold", no_wrap=True),
+            Text(letter["arrived_at"], "dim", no_wrap=True),
+            Text(letter["verdict"], "yellow", no_wrap=True),
+            Text(_line(letter), no_wrap=True, overflow="ellipsis"),
+        )
+    out.print(table)
+    shown = len(answer["dead_letters"])
+    out.print(f"[dim]{shown:,} of {answer['total']:,}; whole: tailrace deadletters show ID[/]")
+
+
+@app.command("show")
+@ending_with_reader
+def show(
+    dead_letter: Annotated[str, typer.Argument(metavar="ID", help="As listed, e.g. 0-1234.")],
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Print the bytes of the line as they came, and nothing else.")
+    ] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Show one line that could not be read: where it is, why it could not be read, and all of it.
+
+    ```
+    tailrace deadletters show 0-1234
+    tailrace deadletters show 0-1234 --raw > line.bin
+    ```
+
+    Exit codes: 0 done, 2 there is none of this id, 3 no node answers.
+    """
+    client = Client(node_url(url))
+    path = f"/v1/deadletters/{quote(dead_letter, safe='')}"
+    if raw:
+        with client.open("GET", f"{path}?raw") as response:
+            sys.stdout.buffer.write(response.read())
+            sys.stdout.buffer.flush()
+        return
+    letter = client.get(path)
+    if as_json:
+        print_json(letter)
+        return
+    from rich.text import Text
+
+    out = console()
+    for name in ("id", "shard", "sequence_number", "arrived_at", "verdict", "reason", "bytes"):
+        out.print(Text.assemble((f"{name:<16}", "dim"), str(letter[name])))
+    out.print()
+    out.print(Text(_whole(letter)), soft_wrap=True)
+
+
+def _line(letter: dict[str, Any]) -> str:
+    """The beginning of the line, without what a terminal would act on."""
+    text = "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in _whole(letter)[: RAW_CHARS_MAX + 1])
+    return text if len(text) <= RAW_CHARS_MAX else text[: RAW_CHARS_MAX - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _whole(letter: dict[str, Any]) -> str:
+    if "raw" in letter:
+        return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in letter["raw"])
+    return f"base64: {letter['raw_base64']}"
