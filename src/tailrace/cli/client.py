@@ -102,7 +102,7 @@ class Client:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> Unavailable:
-        reason = str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return Unavailable(
             f"no node answers at `{self._url}`: {reason}",
             hint="start one with: tailrace up, or name another one with --url",

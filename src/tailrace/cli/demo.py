@@ -76,8 +76,9 @@ def demo(
     from tailrace.config.load import load_settings
     from tailrace.model.window import duration_us
 
-    if keep_time and replay is None:
-        raise Invalid("`--keep-time` is for a log that is replayed", hint="add --replay FILE")
+    if replay is None and (keep_time or speed != "1x"):
+        word = "--keep-time" if keep_time else "--speed"
+        raise Invalid(f"`{word}` is for a log that is replayed", hint="add --replay FILE")
     seconds = duration_us(duration) / 1e6 if duration else None
     settings = load_settings(config, data_dir=data, views_dir=views, listen=listen)
     log = open_replay(replay, speed, settings.fields, keep_time=keep_time) if replay else None

@@ -50,9 +50,8 @@ def list_views(as_json: AsJson = False, url: Url = None) -> None:
     for view in answer["views"]:
         if view["status"] == "failed":
             error = view.get("error") or {}
-            table.add_row(
-                Text(view["name"]), Text("failed", "bold red"), "", "", Text(str(error.get("message", "")), "red"), ""
-            )
+            said = "; ".join(str(error[part]) for part in ("message", "hint") if error.get(part))
+            table.add_row(Text(view["name"]), Text("failed", "bold red"), "", "", Text(said, "red"), "")
             continue
         outputs = [c["name"] for c in view["columns"] if c["kind"] not in ("window", "key")]
         table.add_row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -37,7 +38,15 @@ def run_server(
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )
+    logging.getLogger("uvicorn.error").addFilter(_AnsweredHandshakes())
     _Server(config, should_exit, on_started or (lambda: None)).run(sockets=[sock])
+
+
+class _AnsweredHandshakes(logging.Filter):
+    """Leaves out what uvicorn 0.54 says of every handshake that was answered with an HTTP error: that it was not completed."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "without completing handshake" not in record.getMessage()
 
 
 class _Server(uvicorn.Server):

@@ -30,7 +30,7 @@ def _refused(host: str, port: int, error: OSError) -> Exception:
     if error.errno == errno.EADDRINUSE:
         other = port + 1 if port < 65535 else 8080
         return Unavailable(
-            f"port `{port}` of `{host}` is taken by another program",
+            f"port `{port}` of `{host}` is taken, by another node or another program",
             hint=f"choose another one: --listen {host}:{other}; who has it: ss -ltnp 'sport = :{port}'",
         )
     if error.errno in (errno.EACCES, errno.EPERM):

@@ -5,6 +5,7 @@ A file that does not compile keeps the last version that did, and its error is s
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from tailrace.errors import Invalid, ViewError
 from tailrace.model.fields import Fields
 from tailrace.states.manifest import WantedView
 from tailrace.views import CompiledView, compile_view, shipped_views
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,10 @@ class Catalog:
             if stamp != self._stamps.get(path):
                 self._read(path)
         self._stamps = stamps
-        self.state = self._combine()
+        before, self.state = self.state, self._combine()
+        for problem in self.state.problems:
+            if problem not in before.problems:
+                LOG.error("view file %s cannot be used: %s (%s)", problem.path, problem.message, problem.hint)
         return True
 
     def _read(self, path: Path) -> None:
