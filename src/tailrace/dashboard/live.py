@@ -121,7 +121,7 @@ class LiveSession:
             await self._send({"sub": sub, "kind": "gap", "dropped": int(late_s / TICK_S)})
 
     def _frame(self, wish: Subscription, now_us: int) -> Frame:
-        return self._services.live.frame(wish, self._services.fresh(wish.view), now_us)
+        return self._services.live.frame(wish, self._services.fresh(wish.view, exact=False), now_us)
 
     async def _send(self, value: dict[str, object]) -> None:
         await self._socket.send_text(encode(value).decode())

@@ -16,19 +16,26 @@ from tailrace.errors import Unavailable
 from tailrace.model.sequence import sequence_number
 from tailrace.model.shard import Shard
 from tailrace.model.window import iso
+from tailrace.serving.dead_letters import DeadLetter
 from tailrace.serving.ledger import ledger
 from tailrace.serving.pin import Pinned
-from tailrace.stream.base import ReadRequest
 
-DEAD_LETTERS_SHOWN = 20
-DEAD_LETTER_BLOCKS_MAX = 200
 RAW_BYTES_SHOWN = 2_000
 RATE_WINDOW_US = 10_000_000
+SILENT_S_MAX = 30
+"""A step takes milliseconds; after so long something holds it."""
 
 
 async def pipeline(request: Request) -> Response:
     services: NodeServices = request.app.state.services
-    return json_response(await asyncio.to_thread(_pipeline, services))
+
+    def answer() -> dict[str, Any]:
+        state = _pipeline(services)
+        recent = services.dead_letters.of(state["dead_letters"]["count"])
+        state["dead_letters"]["recent"] = [_dead_letter_row(letter) for letter in recent]
+        return state
+
+    return json_response(await asyncio.to_thread(answer))
 
 
 async def metrics(request: Request) -> Response:
@@ -42,12 +49,18 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Ready once every shipped view answers."""
+    """Ready once every shipped view answers, and as long as the speed layer moves."""
     services: NodeServices = request.app.state.services
     pinned = services.pinned()
     missing = services.follower.catalog.state.shipped - pinned.views.keys()
     if missing:
         raise Unavailable(f"views are being built: {', '.join(sorted(missing))}", hint="ask again in a second")
+    silent_s = services.follower.silent_s()
+    if silent_s > SILENT_S_MAX:
+        raise Unavailable(
+            f"the speed layer has not moved for {silent_s:.0f} s",
+            hint="see run/node.log in the data folder; restart the node",
+        )
     return PlainTextResponse("ready\n")
 
 
@@ -77,7 +90,7 @@ def _pipeline(services: NodeServices) -> dict[str, Any]:
         },
         "views": [_view_row(pinned, name) for name in sorted(pinned.views)],
         "ledger": book,
-        "dead_letters": {"count": book["dead_lettered"], "recent": _dead_letters(services, book["dead_lettered"])},
+        "dead_letters": {"count": book["dead_lettered"]},
         "findings": [
             {
                 "view": f.view,
@@ -145,59 +158,16 @@ def _view_row(pinned: Pinned, name: str) -> dict[str, Any]:
     }
 
 
-def _dead_letters(services: NodeServices, count: int) -> list[dict[str, Any]]:
-    """The newest dead letters, found by walking the newest epochs that have any, newest shard blocks first."""
-    if count == 0:
-        return []
-    found: list[dict[str, Any]] = []
-    for shard in services.stream.shards():
-        found += _shard_dead_letters(services, shard)
-    found.sort(key=lambda letter: str(letter["arrived_at"]), reverse=True)
-    return found[:DEAD_LETTERS_SHOWN]
-
-
-def _shard_dead_letters(services: NodeServices, shard: Shard) -> list[dict[str, Any]]:
-    end = services.stream.end(shard.id)
-    seals = services.stream.seals(shard.id)
-    open_first = seals[-1].last_offset + 1 if seals else end.earliest_offset
-    spans = [(s.first_offset, s.last_offset) for s in seals if s.counts.dead_lettered]
-    if end.open_counts.dead_lettered:
-        spans.append((open_first, end.next_offset - 1))
-    found: list[dict[str, Any]] = []
-    for first, last in reversed(spans):
-        found += _span_dead_letters(services, shard, first, last)
-        if len(found) >= DEAD_LETTERS_SHOWN:
-            break
-    return found
-
-
-def _span_dead_letters(services: NodeServices, shard: Shard, first: int, last: int) -> list[dict[str, Any]]:
-    letters: list[dict[str, Any]] = []
-    at, blocks_read = first, 0
-    while at <= last and blocks_read < DEAD_LETTER_BLOCKS_MAX:
-        blocks = services.stream.read(ReadRequest(shard.id, at, max_blocks=16, with_columns=False, with_raw=True))
-        if not blocks:
-            break
-        for block in blocks:
-            assert block.raw is not None, "dead letters are read with their raw bytes"
-            reasons = block.raw["reason"].to_pylist()
-            for index, reason in enumerate(reasons):
-                offset = block.first_offset + index
-                if reason is not None and first <= offset <= last:
-                    raw = block.raw["raw"][index].as_py()
-                    letters.append(
-                        {
-                            "shard": shard.id,
-                            "sequence_number": sequence_number(shard, offset),
-                            "arrived_at": iso(block.arrived_at_us),
-                            "reason": reason,
-                            "raw": raw[:RAW_BYTES_SHOWN].decode("utf-8", "backslashreplace"),
-                            "raw_bytes": len(raw),
-                        }
-                    )
-        at = blocks[-1].last_offset + 1
-        blocks_read += len(blocks)
-    return letters[-DEAD_LETTERS_SHOWN:]
+def _dead_letter_row(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "shard": letter.shard.id,
+        "sequence_number": sequence_number(letter.shard, letter.offset),
+        "arrived_at": iso(letter.arrived_at_us),
+        "reason": letter.reason,
+        "raw": letter.raw[:RAW_BYTES_SHOWN].decode("utf-8", "backslashreplace"),
+        "raw_bytes": len(letter.raw),
+    }
 
 
 def _rss_bytes(pid: int) -> int | None:

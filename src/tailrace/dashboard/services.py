@@ -9,6 +9,7 @@ from pathlib import Path
 from tailrace.config.settings import Settings
 from tailrace.errors import Unavailable
 from tailrace.runtime.clock import Clock
+from tailrace.serving.dead_letters import Newest
 from tailrace.serving.follower import Follower
 from tailrace.serving.merge import Merger
 from tailrace.serving.pin import Pinned
@@ -31,6 +32,7 @@ class NodeServices:
     follower: Follower
     merger: Merger
     live: LiveResults
+    dead_letters: Newest
     store: ManifestStore
     settings: Settings
     clock: Clock
@@ -38,9 +40,9 @@ class NodeServices:
     started_us: int
     processes: Callable[[], list[ProcessInfo]]
 
-    def fresh(self, view: str) -> Pinned:
-        """A pin in which `view` is as fresh as can be; may wait for it, so call it in a thread."""
-        return self.follower.fresh(view)
+    def fresh(self, view: str, *, exact: bool = True) -> Pinned:
+        """As `Follower.fresh`; may wait, so call it in a thread."""
+        return self.follower.fresh(view, exact=exact)
 
     def pinned(self) -> Pinned:
         """Raises Unavailable until the node has caught up once."""

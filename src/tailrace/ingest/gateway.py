@@ -106,8 +106,13 @@ class Gateway:
             headers=end_to_end(scope["headers"]),
             content=client.body() if has_body else None,
         )
-        sending = self._http.send(request, stream=True)
-        return await (sending if has_body else client.unless_gone(sending))
+        if has_body:
+            return await self._http.send(request, stream=True)
+        try:
+            return await client.unless_gone(self._http.send(request, stream=True))
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            # A kept connection that the node had closed, most likely. Nothing was sent on behalf of a body, so ask again.
+            return await client.unless_gone(self._http.send(request, stream=True))
 
 
 class _Gone(Exception):

@@ -15,6 +15,7 @@ from tailrace.pipeline.sockets import QUERY as QUERY_SOCKET
 from tailrace.pipeline.sockets import socket_path
 from tailrace.pipeline.web import serve
 from tailrace.runtime.clock import Clock, SystemClock
+from tailrace.serving.dead_letters import Newest
 from tailrace.serving.follower import Follower
 from tailrace.serving.merge import Merger
 from tailrace.serving.subscribe import LiveResults
@@ -22,6 +23,9 @@ from tailrace.speed.backends.embedded import EmbeddedSpeed
 from tailrace.speed.base import MakeSpeed
 from tailrace.states.manifest import ManifestStore
 from tailrace.stream.backends.embedded import EmbeddedStream, open_embedded
+
+DEAD_LETTERS_SHOWN = 20
+"""On the pipeline's page."""
 
 
 def run(arguments: RoleArguments) -> None:
@@ -56,6 +60,7 @@ def _services(settings: Settings, stream: EmbeddedStream, store: ManifestStore, 
         follower=follower,
         merger=merger,
         live=LiveResults(merger),
+        dead_letters=Newest(stream, DEAD_LETTERS_SHOWN),
         store=store,
         settings=settings,
         clock=clock,

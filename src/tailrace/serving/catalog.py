@@ -6,6 +6,7 @@ A file that does not compile keeps the last version that did, and its error is s
 from __future__ import annotations
 
 import logging
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,13 +99,14 @@ class Catalog:
 
 
 def _stamps(folder: Path) -> dict[Path, tuple[int, int]]:
-    """Size and modification time of each `*.sql` file; an absent folder has none."""
+    """Size and modification time of each regular `*.sql` file; an absent folder has none."""
     found: dict[Path, tuple[int, int]] = {}
     if folder.is_dir():
         for path in folder.glob("*.sql"):
             try:
-                stat = path.stat()
+                known = path.stat()
             except FileNotFoundError:
                 continue
-            found[path] = (stat.st_size, stat.st_mtime_ns)
+            if stat.S_ISREG(known.st_mode):  # a pipe would be waited for without end
+                found[path] = (known.st_size, known.st_mtime_ns)
     return found

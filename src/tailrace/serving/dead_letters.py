@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
 
 from tailrace.errors import Invalid, NotFound, Trimmed
 from tailrace.model.shard import Shard, shard_id
@@ -16,7 +19,10 @@ from tailrace.model.verdict import Verdict
 from tailrace.stream.base import Block, ReadRequest, StreamBackend
 from tailrace.stream.codec import verdicts
 
-_ID = re.compile(r"(\d{1,9})-(\d{1,18})")
+_ID = re.compile(r"(\d{1,9})-(\d{1,18})", re.ASCII)
+_STRETCH = 1 << 17
+"""Offsets looked through at once."""
+_BLOCKS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,23 @@ def newest(stream: StreamBackend, limit: int, verdict: Verdict | None = None) ->
     return found[:limit]
 
 
+class Newest:
+    """The newest few, for a page that asks again and again: looked for once, until the stream holds more of them."""
+
+    def __init__(self, stream: StreamBackend, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+        self._lock = Lock()
+        self._known: tuple[int, list[DeadLetter]] = (0, [])
+
+    def of(self, count: int) -> list[DeadLetter]:
+        """`count`: how many the stream keeps, by its ledger. Safe from any thread; one of them looks, the others wait for it."""
+        with self._lock:
+            if self._known[0] != count:
+                self._known = (count, newest(self._stream, self._limit))
+            return self._known[1]
+
+
 def one(stream: StreamBackend, dead_letter_id: str) -> DeadLetter:
     """Raises Invalid for what is no id, NotFound if no dead letter has it (any more)."""
     match = _ID.fullmatch(dead_letter_id)
@@ -101,44 +124,51 @@ def _ranges(stream: StreamBackend, shard: Shard) -> Iterator[_Range]:
 
 
 def _letters(stream: StreamBackend, within: _Range, limit: int, verdict: Verdict | None) -> list[DeadLetter]:
-    """The last `limit` of the range, in their order."""
-    kept: deque[DeadLetter] = deque(maxlen=limit)
-    offset = within.first
-    while offset <= within.last:
+    """The last `limit` of the range, in their order: looked for from its end, a stretch at a time."""
+    found: list[DeadLetter] = []
+    last = within.last
+    while last >= within.first and len(found) < limit:
+        first = max(within.first, last - _STRETCH + 1)
+        places = _places(stream, within.shard, first, last, limit - len(found), verdict)
+        found = [*_read(stream, within.shard, places), *found]
+        last = first - 1
+    return found
+
+
+def _places(
+    stream: StreamBackend, shard: Shard, first: int, last: int, limit: int, verdict: Verdict | None
+) -> list[tuple[int, Verdict]]:
+    """Offset and verdict of the last `limit` dead letters in `first`..`last`. Their bytes are not touched."""
+    kept: deque[tuple[int, Verdict]] = deque(maxlen=limit)
+    while first <= last:
         try:
-            blocks = stream.read(ReadRequest(within.shard.id, offset, max_blocks=1 if offset == within.last else 256))
+            blocks = stream.read(ReadRequest(shard.id, first, max_blocks=1 if first == last else _BLOCKS_MAX))
         except Trimmed as error:
-            offset = error.earliest
+            first = error.earliest
             continue
         if not blocks:
             break
         for block in blocks:
-            kept.extend(_of_block(stream, block, within, verdict))
-        offset = blocks[-1].last_offset + 1
+            kept.extend(_dead_rows(block, first, last, verdict))
+        first = blocks[-1].last_offset + 1
     return list(kept)
 
 
-def _of_block(stream: StreamBackend, block: Block, within: _Range, verdict: Verdict | None) -> Iterator[DeadLetter]:
-    """Raw lines are read of those blocks only that hold what is asked for."""
+def _dead_rows(block: Block, first: int, last: int, verdict: Verdict | None) -> list[tuple[int, Verdict]]:
     assert block.columns is not None, "blocks are read with their columns"
-    codes = [code for chunk in verdicts(block.columns) for code in chunk.tolist()]
-    rows = [
-        row
-        for row, code in enumerate(codes)
-        if code and within.first <= block.first_offset + row <= within.last and verdict in (None, code)
-    ]
-    if not rows:
-        return
-    request = ReadRequest(block.shard_id, block.first_offset, max_blocks=1, with_columns=False, with_raw=True)
-    raw = stream.read(request)[0].raw
-    assert raw is not None, "asked for"
-    for row in rows:
-        yield DeadLetter(
-            shard=within.shard,
-            offset=block.first_offset + row,
-            epoch=block.epoch,
-            arrived_at_us=block.arrived_at_us,
-            verdict=Verdict(codes[row]),
-            reason=str(raw["reason"][row].as_py()),
-            raw=raw["raw"][row].as_py(),
-        )
+    codes = np.concatenate([np.empty(0, np.uint8), *verdicts(block.columns)])
+    rows = np.flatnonzero(codes != Verdict.GOOD if verdict is None else codes == verdict)
+    offsets = (block.first_offset + rows).tolist()
+    return [(at, Verdict(codes[row])) for at, row in zip(offsets, rows.tolist(), strict=True) if first <= at <= last]
+
+
+def _read(stream: StreamBackend, shard: Shard, places: Sequence[tuple[int, Verdict]]) -> Iterator[DeadLetter]:
+    """The dead letters at `places` (ascending offsets); each block is read once."""
+    block: Block | None = None
+    for offset, verdict in places:
+        if block is None or offset > block.last_offset:
+            block = stream.read(ReadRequest(shard.id, offset, max_blocks=1, with_columns=False, with_raw=True))[0]
+        assert block.raw is not None, "asked for"
+        row = offset - block.first_offset
+        reason, raw = str(block.raw["reason"][row].as_py()), block.raw["raw"][row].as_py()
+        yield DeadLetter(shard, offset, block.epoch, block.arrived_at_us, verdict, reason, raw)

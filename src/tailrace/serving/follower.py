@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from tailrace.errors import TailraceError, Unavailable
@@ -61,6 +62,7 @@ class Follower:
         self._running = False
         self._watched_until_s = float("-inf")
         self._step_s = 0.0
+        self._alive_s = clock.monotonic_s()
         self._steps_begun = 0
         self._published_step = 0
         self._speed = make_speed(self._ready, self.tail.add)
@@ -70,7 +72,7 @@ class Follower:
         looked_s = float("-inf")
         self._running = True
         while not stop.is_set():
-            started_s = self._clock.monotonic_s()
+            started_s = self._alive_s = self._clock.monotonic_s()
             self._wake.clear()
             try:
                 if started_s - looked_s >= LOOK_S:
@@ -94,6 +96,10 @@ class Follower:
         behind = self._speed.snapshot().behind
         step_s = min(before_s, self._step_s)
         return pause_s(step_s, self._poll_s, behind=behind, watched=now_s < self._watched_until_s)
+
+    def silent_s(self) -> float:
+        """Seconds since the last step was begun. Safe from any thread."""
+        return self._clock.monotonic_s() - self._alive_s
 
     def look(self) -> None:
         """Take over a new manifest and changed view files."""
@@ -119,24 +125,37 @@ class Follower:
         if not watched:
             self._wake.set()
 
-    def fresh(self, name: str) -> Pinned:
-        """The newest pin, in which the view `name` is as fresh as it can be; safe from any thread.
+    def fresh(self, name: str, *, exact: bool = True) -> Pinned:
+        """A pin in which the view `name` holds every record acknowledged before the call; safe from any thread.
 
-        The first look at a view waits for a step that begins now, so that it holds every record acknowledged before. From then on
-        each step computes the view for some seconds, and further looks take the newest pin without waiting.
+        It wakes the follower and waits for it, at most FRESH_WAIT_S: then without what is missing, as `complete_through` says.
+        Not `exact`: for those who ask again and again; only the first look waits, the others take what the last step found.
         Raises NotFound or Unavailable as `Pinned.view` does.
         """
         version = self._pin_now().view(name)[0].version
         self.watch()
         watched = self._speed.demand(version)
+        ends = {shard.id: self._stream.end(shard.id).next_offset for shard in self._stream.shards()} if exact else {}
         if not self._running:
-            self.step()
-        elif not watched or self._pin_now().speed.of(version).waiting:
+            self._step_until(version, ends)
+        elif not self._holds(version, ends) or (not exact and not watched):
             following = self._steps_begun + 1
             self._wake.set()
             with self._published:
-                self._published.wait_for(lambda: self._published_step >= following, FRESH_WAIT_S)
+                self._published.wait_for(
+                    lambda: (exact or self._published_step >= following) and self._holds(version, ends), FRESH_WAIT_S
+                )
         return self._pin_now()
+
+    def _holds(self, version: str, ends: Mapping[str, int]) -> bool:
+        """Whether the newest states have every record before `ends`, and none that was read waits."""
+        states = self._pin_now().speed.of(version)
+        return not states.waiting and all(states.next_offsets.get(shard, end) >= end for shard, end in ends.items())
+
+    def _step_until(self, version: str, ends: Mapping[str, int]) -> None:
+        self.step()
+        while not self._holds(version, ends):
+            self.step()
 
     def _pin_now(self) -> Pinned:
         if self.pinned is None:

@@ -78,10 +78,12 @@ class Handover:
         moves = {shard: (frontier[shard] + 1, target) for shard, target in targets.items() if target > frontier[shard]}
         records, drift = 0, 0
         for shard, epochs in moves.items():
+            moved = 0
             for name, states in views.items():
                 segment, differing = self._advance(states, lake, shard, epochs)
                 views[name] = msgspec.structs.replace(states, segments=(*states.segments, segment))
-                records, drift = max(records, segment.records), drift + differing
+                moved, drift = max(moved, segment.records), drift + differing
+            records += moved
         waiting = tuple(s for s in shards if lake.mark(s).epoch > targets[s])
         after = msgspec.structs.replace(
             before,
