@@ -176,8 +176,9 @@ def test_blanks_alone_are_no_lines(url: str) -> None:
     }  # fmt: skip
 
 
-def test_a_path_has_its_method(url: str) -> None:
-    answer = httpx.get(url)
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+def test_a_path_has_its_method(url: str, method: str) -> None:
+    answer = httpx.request(method, url)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert answer.json()["error"]["code"] == "method_not_allowed"
 

@@ -14,7 +14,7 @@ from tailrace.config.settings import StreamSettings
 from tailrace.formats.base import Limits
 from tailrace.formats.decode import decode
 from tailrace.model.fields import DEFAULT_FIELDS
-from tailrace.model.window import datetime_us
+from tailrace.model.window import datetime_us, parse_iso
 from tailrace.runtime.clock import ManualClock
 from tailrace.serving.follower import Follower
 from tailrace.serving.handover import CycleReport, Handover
@@ -157,7 +157,7 @@ class Rig:
         """Columns and rows of the merged view; windows in microseconds. `fresh`: as people ask, up to the stream's end."""
         pinned = self.follower.fresh(view) if fresh else self.pinned
         answer = self._merger.answer(pinned, view, query or ViewQuery())
-        rows = [(None if row[0] is None else datetime_us(row[0]), *row[1:]) for row in rows_of(answer.table)]
+        rows = [(None if row[0] is None else parse_iso(row[0]), *row[1:]) for row in rows_of(answer.table)]
         return list(answer.columns), rows
 
     @property

@@ -113,6 +113,61 @@ def test_json_values_keep_every_digit(client: httpx.Client) -> None:
     assert text[text.index('"rows":') :].startswith(f'"rows":[[{",".join(WRITTEN)}]]')
 
 
+FAR = [
+    ("date 'infinity'", "infinity"),
+    ("date '-infinity'", "-infinity"),
+    ("date '10000-01-01'", "+010000-01-01"),
+    ("date '0044-03-15 (BC)'", "-000043-03-15"),
+    ("date '0001-12-31 (BC)'", "0000-12-31"),
+    ("date '9999-12-31' + 1", "+010000-01-01"),
+    ("timestamp '10000-01-01'", "+010000-01-01T00:00:00"),
+    ("timestamp_s '10000-01-01'", "+010000-01-01T00:00:00"),
+    ("timestamptz '10000-01-01 00:00:00.5Z'", "+010000-01-01T00:00:00.500Z"),
+    ("time_ns '10:00:00.123456789'", "10:00:00.123456789"),
+    ("time '24:00:00'", "24:00:00"),
+]
+"""Values that Python's own types do not have."""
+
+
+@pytest.mark.parametrize(("sql", "text"), FAR)
+def test_values_that_python_cannot_hold_are_text_wherever_they_stand(client: httpx.Client, sql: str, text: str) -> None:
+    select = f"""SELECT {sql} AS v, [{sql}, NULL] AS li, array_value({sql}, {sql}) AS fixed,
+        {{'a': {sql}, 'b': [{{'c': {sql}}}]}} AS st, map{{'k': {sql}}} AS m, map{{{sql}: 1}} AS k, union_value(u := {sql}) AS un"""
+    answer = ask(client, select)
+    assert answer.status_code == 200, answer.text
+    [row] = answer.json()["rows"]
+    assert row == [text, [text, None], [text, text], {"a": text, "b": [{"c": text}]}, {"k": text}, {text: 1}, text]
+    header, cells = csv.reader(io.StringIO(ask(client, select, headers={"accept": "text/csv"}).text))
+    assert (header[0], cells[0], json.loads(cells[1])) == ("v", text, [text, None])
+
+
+def test_nested_values_keep_to_their_rows(client: httpx.Client) -> None:
+    sql = """SELECT i, CASE WHEN i % 3 > 0 THEN range(i) END, CASE WHEN i % 3 > 0 THEN {'a': i, 'b': NULLIF(i, 2)} END,
+        CASE WHEN i % 3 > 0 THEN map{i: [DATE 'infinity', NULL]} END, CASE WHEN i % 3 > 0 THEN [i, i + 1]::BIGINT[2] END,
+        CASE WHEN i % 2 = 0 THEN i::UNION(n BIGINT, t VARCHAR) ELSE 'odd'::UNION(n BIGINT, t VARCHAR) END,
+        [['x'::ENUM ('x', 'y')], NULL, []]
+        FROM range(2000) t(i) WHERE i % 7 < 5 ORDER BY i"""
+    found = ask(client, sql).json()["rows"]
+    for row in found:
+        i = row[0]
+        full = [list(range(i)), {"a": i, "b": None if i == 2 else i}, {str(i): ["infinity", None]}, [i, i + 1]]
+        assert row[1:5] == (full if i % 3 else [None] * 4)
+        assert row[5:] == ["odd" if i % 2 else i, [["x"], None, []]]
+    assert [row[0] for row in found] == [i for i in range(2000) if i % 7 < 5]
+
+
+def test_what_nobody_foresaw_has_the_shape_of_errors(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Execution, sql: str) -> None:
+        raise RuntimeError("a text that is not for everybody")
+
+    monkeypatch.setattr(Execution, "prepare", fail)
+    with served(app_of(world), tmp_path) as client:
+        assert error_of(ask(client, "SELECT 1"))[:2] == (500, "internal")
+        assert "everybody" not in ask(client, "SELECT 1").text
+
+
 def test_intervals_are_durations(client: httpx.Client) -> None:
     sql = "SELECT INTERVAL '1 month 2 days 3.25 seconds', INTERVAL '90 minutes', INTERVAL '0 days'"
     assert ask(client, sql).json()["rows"] == [["P1M2DT3.25S", "P0M0DT5400S", "P0M0DT0S"]]

@@ -42,7 +42,7 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/openapi.json", openapi),
             *page_routes(),
         ],
-        exception_handlers={TailraceError: error_response, 404: not_found, 405: not_allowed},
+        exception_handlers={TailraceError: error_response, Exception: error_response, 404: not_found, 405: not_allowed},
     )
     app.state.services = services
     app.state.query_client = httpx.AsyncClient(

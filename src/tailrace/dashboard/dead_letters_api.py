@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tailrace.dashboard.encode import json_response
+from tailrace.dashboard.encode import json_response, known_parameters, whole_number
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Invalid
 from tailrace.model.sequence import sequence_number
@@ -24,9 +24,8 @@ SHOWN_BYTES_MAX = 2_048
 async def list_dead_letters(request: Request) -> Response:
     """`limit`: 1 to 1000. `verdict`: only those of this kind, e.g. `no_timestamp`."""
     services: NodeServices = request.app.state.services
-    for name in request.query_params.keys() - {"limit", "verdict"}:
-        raise Invalid(f"unknown parameter `{name}`", hint="known: limit, verdict")
-    limit, verdict = _limit(request.query_params.get("limit")), _verdict(request.query_params.get("verdict"))
+    params = known_parameters(request, {"limit", "verdict"})
+    limit, verdict = _limit(params.get("limit", str(LIMIT_DEFAULT))), _verdict(params.get("verdict"))
 
     def answer() -> dict[str, Any]:
         found = newest(services.stream, limit, verdict)
@@ -38,8 +37,9 @@ async def list_dead_letters(request: Request) -> Response:
 async def read_dead_letter(request: Request) -> Response:
     """All of one; with `?raw`, just its bytes."""
     services: NodeServices = request.app.state.services
+    params = known_parameters(request, {"raw"})
     letter = await asyncio.to_thread(one, services.stream, request.path_params["id"])
-    if "raw" in request.query_params:
+    if "raw" in params:
         # Never shown by a browser: these bytes are whatever a client has sent.
         headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
         return Response(letter.raw, media_type="application/octet-stream", headers=headers)
@@ -65,12 +65,11 @@ def _shown(letter: DeadLetter, bytes_max: int) -> dict[str, Any]:
     return {**shown, "raw": part.decode(errors="ignore")}  # a cut may go through a character
 
 
-def _limit(text: str | None) -> int:
-    if text is None:
-        return LIMIT_DEFAULT
-    if not text.isdigit() or not 1 <= int(text) <= LIMIT_MAX:
+def _limit(text: str) -> int:
+    limit = whole_number(text)
+    if limit is None or not 1 <= limit <= LIMIT_MAX:
         raise Invalid(f"`limit` must be 1 to {LIMIT_MAX}", hint=f"leave it out for {LIMIT_DEFAULT}")
-    return int(text)
+    return limit
 
 
 def _verdict(text: str | None) -> Verdict | None:

@@ -1,15 +1,17 @@
-"""Values to JSON and back: one encoder and one error shape for the whole HTTP surface."""
+"""Query parameters in, JSON out: one way to read them, one encoder and one error shape for the whole HTTP surface."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tailrace.errors import TailraceError, Unavailable
+from tailrace.errors import InternalError, Invalid, TailraceError, Unavailable
 
+_DIGITS_MAX = 9
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -22,9 +24,29 @@ def json_response(value: Any, status: int = 200) -> Response:
     return Response(encode(value), status_code=status, media_type="application/json")
 
 
+def known_parameters(request: Request, names: Collection[str]) -> dict[str, str]:
+    """The query's parameters by name. Raises Invalid for one that is not among `names`, and for one that comes twice."""
+    found: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in names:
+            raise Invalid(f"unknown parameter `{name}`", hint=f"known: {', '.join(sorted(names))}")
+        if name in found:
+            raise Invalid(f"`{name}` is there more than once", hint="say it once")
+        found[name] = value
+    return found
+
+
+def whole_number(text: str) -> int | None:
+    """None for what is no number of at most nine plain digits; `isdigit` alone also takes `²`, which `int` does not."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else None
+
+
 async def error_response(request: Request, error: Exception) -> Response:
-    """For Starlette's exception handlers."""
-    assert isinstance(error, TailraceError)
+    """For Starlette's exception handlers. What nobody foresaw is told as an internal error, without its text."""
+    if not isinstance(error, TailraceError):
+        error = InternalError(
+            "the node failed at this request", hint="please report it, with the end of the node's log"
+        )
     response = json_response(error.as_json(), error.http_status)
     if isinstance(error, Unavailable):
         response.headers["Retry-After"] = str(error.retry_after_s)

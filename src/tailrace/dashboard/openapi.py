@@ -84,13 +84,17 @@ def _view_paths() -> dict[str, Any]:
                     name,
                     _parameter("from", "query", "first window start, ISO 8601"),
                     _parameter("to", "query", "windows that start before this instant"),
-                    _parameter("step", "query", "coarser windows, e.g. 1m; a multiple of the view's"),
+                    _parameter("step", "query", "coarser windows, e.g. 1m; a multiple of the view's, 3650d at most"),
                     _parameter("total", "query", "true: all windows merged into one row a key", "boolean"),
                     _parameter("where", "query", "SQL condition over the view's keys"),
-                    _parameter("top", "query", "only the n largest keys, the rest merged to one", "integer"),
+                    _parameter(
+                        "top", "query", "only the n largest keys, the rest merged to one; needs `by`", "integer"
+                    ),
                     _parameter("by", "query", "column that `top` ranks by"),
-                    _parameter("key", "query", "key column that `top` ranks; without it, all keys together"),
-                    _parameter("limit", "query", "rows at most", "integer"),
+                    _parameter(
+                        "key", "query", "key column that `top` ranks; without it, all keys together; needs `top`"
+                    ),
+                    _parameter("limit", "query", "rows at most: 1 to 50000, which is the default", "integer"),
                 ],
                 schema={"$ref": "#/components/schemas/ViewAnswer"},
                 errors=(400, 404, 503),
@@ -129,7 +133,7 @@ def _other_paths() -> dict[str, Any]:
                 "The newest records as server-sent events",
                 [
                     _parameter("where", "query", "SQL condition over the record"),
-                    _parameter("limit", "query", "records to begin with", "integer"),
+                    _parameter("limit", "query", "records to begin with: 0 to 1000, default 50", "integer"),
                 ],
                 media="text/event-stream",
                 schema={"type": "string"},

@@ -11,7 +11,7 @@ import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from tailrace.dashboard.encode import encode
+from tailrace.dashboard.encode import encode, known_parameters, whole_number
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Invalid
 from tailrace.model.sequence import sequence_number
@@ -22,18 +22,19 @@ from tailrace.views.dialects.duckdb.expression import print_expression
 from tailrace.views.record_filter import bind_record_filter
 
 ROWS_PER_TICK_MAX = 100
+BACKLOG_MAX = 1000
 TICK_S = 0.2
 
 
 async def tail(request: Request) -> StreamingResponse:
     """`where`: SQL over the record's fields. `limit`: how many of the newest records to begin with (0 to 1000, default 50)."""
     services: NodeServices = request.app.state.services
-    where = request.query_params.get("where")
+    params = known_parameters(request, {"where", "limit"})
+    where = params.get("where")
     condition = print_expression(bind_record_filter(where, services.settings.fields)) if where else None
-    try:
-        backlog = min(1000, max(0, int(request.query_params.get("limit", "50"))))
-    except ValueError as error:
-        raise Invalid("`limit` is not a number", hint="use 0 to 1000") from error
+    backlog = whole_number(params.get("limit", "50"))
+    if backlog is None or backlog > BACKLOG_MAX:
+        raise Invalid(f"`limit` must be 0 to {BACKLOG_MAX}", hint="leave it out for 50")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_events(services, condition, backlog), media_type="text/event-stream", headers=headers)
 

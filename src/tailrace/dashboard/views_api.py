@@ -10,7 +10,7 @@ import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tailrace.dashboard.encode import json_response
+from tailrace.dashboard.encode import json_response, known_parameters, whole_number
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Invalid, TooLarge
 from tailrace.model.window import duration_us, parse_iso
@@ -22,6 +22,8 @@ from tailrace.views import CompiledView
 ARROW = "application/vnd.apache.arrow.stream"
 WHOLE_ROWS_MAX = 2_000_000
 _QUERY_NAMES = {"from", "to", "step", "where", "limit", "total", "top", "by", "key"}
+_EXPLAIN_NAMES = {"window", "where"}
+_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 async def list_views(request: Request) -> Response:
@@ -31,7 +33,7 @@ async def list_views(request: Request) -> Response:
 
 async def read_view(request: Request) -> Response:
     services: NodeServices = request.app.state.services
-    query = view_query(dict(request.query_params))
+    query = view_query(known_parameters(request, _QUERY_NAMES))
     name = request.path_params["name"]
     if ARROW in request.headers.get("accept", ""):
         return Response(await asyncio.to_thread(_whole_view, services, name, query), media_type=ARROW)
@@ -58,41 +60,48 @@ def _whole_view(services: NodeServices, name: str, query: ViewQuery) -> bytes:
 
 async def explain_view(request: Request) -> Response:
     services: NodeServices = request.app.state.services
-    window = request.query_params.get("window")
-    if window is None:
+    params = known_parameters(request, _EXPLAIN_NAMES)
+    if "window" not in params:
         raise Invalid("`window` is missing", hint="add for example ?window=2026-11-22T10:00:00Z")
-    name, where = request.path_params["name"], request.query_params.get("where")
-    at_us = parse_iso(window)
+    name, where = request.path_params["name"], params.get("where")
+    at_us = parse_iso(params["window"])
     found = await asyncio.to_thread(lambda: explain(services.merger, services.fresh(name), name, at_us, where))
     return json_response(found)
 
 
 def view_query(params: dict[str, str]) -> ViewQuery:
-    """Query parameters of `/v1/views/{name}`. Raises Invalid for a name or value it does not know."""
-    for name in params.keys() - _QUERY_NAMES:
-        raise Invalid(f"unknown parameter `{name}`", hint=f"known: {', '.join(sorted(_QUERY_NAMES))}")
-    limit = params.get("limit", str(ROWS_MAX))
-    if not limit.isdigit() or not 1 <= int(limit) <= ROWS_MAX:
+    """Query parameters of `/v1/views/{name}`. Raises Invalid for a value it does not know."""
+    limit = whole_number(params.get("limit", str(ROWS_MAX)))
+    if limit is None or not 1 <= limit <= ROWS_MAX:
         raise Invalid(f"`limit` must be 1 to {ROWS_MAX}", hint="leave it out for as many as there may be")
     return ViewQuery(
         from_us=parse_iso(params["from"]) if "from" in params else None,
         to_us=parse_iso(params["to"]) if "to" in params else None,
         step_us=duration_us(params["step"]) if "step" in params else None,
-        total=params.get("total", "false").lower() in ("1", "true", "yes"),
+        total=_truth("total", params.get("total", "false")),
         where=params.get("where"),
         top=_top(params),
         top_key=params.get("key"),
-        limit=int(limit),
+        limit=limit,
     )
+
+
+def _truth(name: str, text: str) -> bool:
+    if text.lower() not in _TRUTH:
+        raise Invalid(f"`{name}` is neither true nor false", hint=f"write {name}=true, or leave it out")
+    return _TRUTH[text.lower()]
 
 
 def _top(params: dict[str, str]) -> tuple[str, int] | None:
     """`top=20&by=requests[&key=endpoint]`."""
     if "top" not in params:
+        for name in params.keys() & {"by", "key"}:
+            raise Invalid(f"`{name}` says nothing without `top`", hint="for example top=20&by=requests&key=endpoint")
         return None
-    if "by" not in params or not params["top"].isdigit():
+    number = whole_number(params["top"])
+    if "by" not in params or number is None:
         raise Invalid("`top` needs a number and a column to rank by", hint="for example top=20&by=requests")
-    return params["by"], int(params["top"])
+    return params["by"], number
 
 
 def _views(services: NodeServices) -> list[dict[str, Any]]:

@@ -74,7 +74,7 @@ def create_app(
     return Starlette(
         routes=[
             Route("/v1/logs", logs.handle, methods=["POST"]),
-            Route("/v1/logs", _post_only, methods=["GET", "PUT", "PATCH", "DELETE"]),
+            Route("/v1/logs", _post_only, methods=["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]),
             Route("/metrics", all_metrics, methods=["GET"]),
             WebSocketRoute("/{path:path}", WebSocketGateway(node_socket)),
             Mount("/", gateway),

@@ -9,15 +9,25 @@ from tailrace.errors import Invalid
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS_US = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
-_DURATION = re.compile(r"(\d+)(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]+)(ms|s|m|h|d)")
+_DURATION_DAYS_MAX = 36_500
+_DIGITS_MAX = 15
+_SHOWN_MAX = 40
+_YEAR_2000_US = 946_684_800_000_000
+_CALENDAR_YEARS = 400
+_CALENDAR_US = 146_097 * _UNITS_US["d"]
+"""After so many years the calendar repeats."""
 
 
 def duration_us(text: str) -> int:
-    """`90s`, `5m`, `1h30m`, `7d` in microseconds. Raises Invalid for anything else."""
+    """`90s`, `5m`, `1h30m`, `7d` in microseconds, at most 36,500 days. Raises Invalid for anything else."""
     parts = _DURATION.findall(text)
     if not parts or "".join(n + u for n, u in parts) != text:
-        raise Invalid(f"`{text}` is not a duration", hint="write for example 10s, 5m, 1h30m or 7d")
-    return sum(int(n) * _UNITS_US[u] for n, u in parts)
+        raise Invalid(f"`{text[:_SHOWN_MAX]}` is not a duration", hint="write for example 10s, 5m, 1h30m or 7d")
+    too_long = any(len(n) > _DIGITS_MAX for n, _ in parts)
+    if too_long or (us := sum(int(n) * _UNITS_US[u] for n, u in parts)) > _DURATION_DAYS_MAX * _UNITS_US["d"]:
+        raise Invalid(f"`{text[:_SHOWN_MAX]}` is too long", hint=f"ask for at most {_DURATION_DAYS_MAX}d")
+    return us
 
 
 def window_start_us(at_us: int, width_us: int) -> int:
@@ -34,10 +44,15 @@ def us_datetime(us: int) -> datetime:
 
 
 def iso(us: int) -> str:
-    """`2026-11-22T10:00:00Z`, with as many fraction digits as needed (0, 3 or 6)."""
-    value = us_datetime(us)
+    """`2026-11-22T10:00:00Z`, with as many fraction digits as needed (0, 3 or 6), for every `us`.
+
+    Years other than 0 to 9999 are written as ISO 8601 expands them, which JavaScript reads: `-000001`, `+010000`.
+    """
+    cycle, rest = divmod(us - _YEAR_2000_US, _CALENDAR_US)
+    value = us_datetime(_YEAR_2000_US + rest).replace(tzinfo=None)
+    year = value.year + cycle * _CALENDAR_YEARS
     spec = "seconds" if us % 1_000_000 == 0 else "milliseconds" if us % 1_000 == 0 else "microseconds"
-    return value.replace(tzinfo=None).isoformat(timespec=spec) + "Z"
+    return f"{year:{'04d' if 0 <= year <= 9999 else '+07d'}}{value.isoformat(timespec=spec)[4:]}Z"
 
 
 def parse_iso(text: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tailrace.errors import Invalid
 from tailrace.model.window import iso, window_start_us
 from tailrace.serving.merge import Merger, ViewAnswer, ViewQuery, rows_of
 from tailrace.serving.pin import Pinned
@@ -17,11 +16,9 @@ from tailrace.views.dialects.duckdb import schemas
 def explain(merger: Merger, pinned: Pinned, name: str, at_us: int, where: str | None = None) -> dict[str, Any]:
     """The window of view `name` that holds `at_us`, from each side alone and merged.
 
-    JSON-ready but for datetimes and decimals. `batch.segments` and `speed.epochs` list what was read, a row each.
+    JSON-ready but for decimals. `batch.segments` and `speed.epochs` list what was read, a row each.
     """
     view, states = pinned.view(name)
-    if at_us < 0:
-        raise Invalid("windows before 1970 are not kept")
     start = window_start_us(at_us, view.window_us)
     query = ViewQuery(from_us=start, to_us=start + view.window_us, where=where)
     segments = [s for s in states.segments if s.overlaps(query.from_us, query.to_us)]

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from tailrace.errors import Corrupt, Invalid
+from tailrace.model.window import iso
 from tailrace.serving.pin import Pinned
 from tailrace.states.segment import Segment
 from tailrace.states.tables import concat_states
@@ -25,6 +26,7 @@ from tailrace.views.dialects.duckdb.engine import open_engine, rows_as_arrow
 
 ROWS_MAX = 50_000
 """Rows of one answer, unless asked for fewer."""
+STEP_DAYS_MAX = 3650
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,11 @@ class Merger:
 
 
 def _check_step(view: CompiledView, query: ViewQuery) -> None:
+    if query.step_us is not None and query.step_us > STEP_DAYS_MAX * 86_400_000_000:
+        raise Invalid(
+            f"step of `{query.step_us // 86_400_000_000}d` is too long",
+            hint=f"use at most {STEP_DAYS_MAX}d, or total=true for one window of all",
+        )
     if query.step_us is not None and (query.step_us <= 0 or query.step_us % view.window_us):
         raise Invalid(
             f"step of `{query.step_us // 1_000_000}s` is not a multiple of the view's window",
@@ -145,5 +152,14 @@ def _answer(view: CompiledView, table: pa.Table, query: ViewQuery) -> ViewAnswer
 
 
 def rows_of(table: pa.Table) -> list[list[Any]]:
-    """Rows as Python values: timestamps as aware datetimes, decimals as Decimal."""
-    return [list(row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
+    """Rows as Python values: timestamps as ISO text (a window may start before the year 1), decimals as Decimal."""
+    return [list(row) for row in zip(*(_values(column) for column in table.columns), strict=True)]
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    if not pa.types.is_timestamp(column.type):
+        values: list[Any] = column.to_pylist()
+        return values
+    instants = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_pylist()
+    texts = {us: iso(us) for us in set(instants) if us is not None}
+    return [texts.get(us) for us in instants]

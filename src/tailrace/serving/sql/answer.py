@@ -1,16 +1,11 @@
 """Rows in the format that was asked for, a batch at a time: JSON, CSV, Parquet, Arrow.
 
 JSON is for people and pages: bounded in rows and bytes, and says when that cut it short. The others are whole or break off.
-Numbers are JSON numbers with all their digits, also beyond 2**53; what JSON has no number for (NaN, infinities) is text;
-instants are ISO 8601 with Z, intervals ISO 8601 durations; blobs are base64.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
 from enum import Enum
 from typing import Any
 
@@ -20,7 +15,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from tailrace.errors import Invalid
-from tailrace.model.window import datetime_us, iso
+from tailrace.serving.sql.values import json_values, text_values
 
 JSON_BYTES_MAX = 64 << 20
 _EXACT = msgspec.json.Encoder(decimal_format="number")
@@ -88,7 +83,7 @@ class JsonRows:
 
     def add(self, batch: pa.RecordBatch) -> bool:
         """False once no more rows are wanted."""
-        columns = [_json_values(column) for column in batch.columns]
+        columns = [json_values(column) for column in batch.columns]
         for row in zip(*columns, strict=True) if columns else ():
             encoded = _EXACT.encode(row)
             if len(self._rows) >= self._rows_max or self._bytes + len(encoded) > self._bytes_max:
@@ -103,71 +98,6 @@ class JsonRows:
         tail = {"truncated": self.truncated, "rows_scanned": rows_scanned, "elapsed_ms": round(elapsed_ms, 1)}
         rows = b",".join(self._rows)
         return b"".join([_EXACT.encode(head)[:-1], b',"rows":[', rows, b"],", _EXACT.encode(tail)[1:]])
-
-
-def _json_values(column: pa.Array) -> list[Any]:
-    """A column's values as something JSON has."""
-    kind = column.type
-    if pa.types.is_timestamp(kind):
-        return _instants(column)
-    values: list[Any] = column.to_pylist()
-    if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
-        return values
-    return [_json_value(value, kind) for value in values]
-
-
-def _instants(column: pa.Array) -> list[str | None]:
-    """ISO text, with Z where the type has a zone; `infinity` and years that ISO text cannot have are said in words."""
-    nanoseconds = column.type.unit == "ns"
-    per_us = {"s": 1_000_000, "ms": 1_000}.get(column.type.unit, 1)
-    zone = "Z" if column.type.tz else ""
-    texts: list[str | None] = []
-    for number in column.cast(pa.int64()).to_pylist():
-        if number is None:
-            texts.append(None)
-        elif abs(number) == _INFINITY:
-            texts.append("infinity" if number > 0 else "-infinity")
-        elif nanoseconds and number % 1000:
-            texts.append(f"{_instant(number // 1_000_000_000 * 1_000_000)}.{number % 1_000_000_000:09d}{zone}")
-        else:
-            texts.append(_instant(number // 1000 if nanoseconds else number * per_us) + zone)
-    return texts
-
-
-_INFINITY = (1 << 63) - 1
-
-
-def _instant(at_us: int) -> str:
-    try:
-        return iso(at_us).removesuffix("Z")
-    except OverflowError:
-        return f"{at_us} us after 1970-01-01"
-
-
-def _json_value(value: Any, kind: pa.DataType) -> Any:
-    match value:
-        case None | bool() | int() | str() | Decimal():
-            return value
-        case float():
-            return value if value - value == 0 else str(value)
-        case bytes():
-            return base64.b64encode(value).decode()
-        case datetime():
-            return _instant(datetime_us(value if value.tzinfo else value.replace(tzinfo=UTC))) + (
-                "Z" if value.tzinfo else ""
-            )
-        case date() | time():
-            return value.isoformat()
-        case pa.MonthDayNano():
-            return f"P{value.months}M{value.days}DT{Decimal(value.nanoseconds).scaleb(-9).normalize():f}S"
-        case dict():
-            return {key: _json_value(item, kind.field(key).type) for key, item in value.items()}
-        case list() if pa.types.is_map(kind):
-            return {str(key): _json_value(item, kind.item_type) for key, item in value}
-        case list():
-            return [_json_value(item, kind.value_type) for item in value]
-        case _:
-            return str(value)
 
 
 # -- streams of bytes ----------------------------------------------------------------------------------------------------
@@ -253,10 +183,5 @@ def _csv_schema(schema: pa.Schema) -> pa.Schema:
 
 def _csv_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Instants, lists and the like as the text that JSON has for them."""
-    columns = [c if _csv_has(c.type) else pa.array(_csv_texts(c), pa.string()) for c in batch.columns]
+    columns = [c if _csv_has(c.type) else pa.array(text_values(c), pa.string()) for c in batch.columns]
     return pa.RecordBatch.from_arrays(columns, schema=_csv_schema(batch.schema))
-
-
-def _csv_texts(column: pa.Array) -> list[str | None]:
-    values = _json_values(column)
-    return [v if v is None or isinstance(v, str) else _EXACT.encode(v).decode() for v in values]

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from tailrace.batch.base import Lake
 from tailrace.config.settings import Settings
-from tailrace.errors import Invalid, TailraceError, TooLarge, Unavailable
+from tailrace.errors import InternalError, Invalid, TailraceError, TooLarge, Unavailable
 from tailrace.runtime.clock import Clock, SystemClock
 from tailrace.serving.sql.answer import Format, accepted_format, named_format
 from tailrace.serving.sql.engine import SqlEngine, ViewRelations
@@ -48,7 +48,7 @@ def create_query_app(
     """Opens the engine at once; the caller closes stream and lake when the server has ended."""
     app = Starlette(
         routes=[Route("/v1/query", query, methods=["POST"]), Route("/healthz", healthz)],
-        exception_handlers={TailraceError: refuse},
+        exception_handlers={TailraceError: refuse, Exception: refuse},
     )
     app.state.engine = SqlEngine(stream, lake, settings, view_relations)
     app.state.limits = settings.query
@@ -63,7 +63,9 @@ async def healthz(request: Request) -> Response:
 
 
 async def refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, TailraceError)
+    """What nobody foresaw is told as an internal error, without its text: that may name what no answer may."""
+    if not isinstance(error, TailraceError):
+        error = InternalError("the query process failed at this statement", hint="please report it")
     answer = Response(msgspec.json.encode(error.as_json()), error.http_status, media_type="application/json")
     if isinstance(error, Unavailable):
         answer.headers["Retry-After"] = str(error.retry_after_s)
