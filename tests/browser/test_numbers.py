@@ -16,6 +16,7 @@ from tests.browser.visit import Visit
 
 DAY = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
 MANY = datetime(2026, 3, 4, 10, 0, tzinfo=UTC)
+SHARES = datetime(2026, 3, 6, 10, 0, tzinfo=UTC)
 UNTIMED = datetime(2026, 3, 5, 10, 0, tzinfo=UTC)
 ENDPOINTS = ["/home", "/login", "/profile", "/logout"]
 
@@ -92,6 +93,28 @@ def test_two_thousand_endpoints_are_twenty_and_the_exact_rest(visit: Visit, node
     assert health[None]["requests"] == len(others)
     assert health[None]["average"] == pytest.approx(sum(line["response_ms"] for line in others) / len(others), abs=1e-6)
     assert status[None]["5xx"] == sum(line["status"] == 500 for line in others)
+
+
+def test_errors_are_ranked_and_listed_by_share(visit: Visit, node: RunningNode) -> None:
+    counts = {"/many": (1_000, 20), "/few": (10, 5), "/none": (100, 0)}
+    node.post_logs(
+        ndjson(
+            {"timestamp": at(SHARES), "endpoint": endpoint, "status": 500 if i < errors else 200, "response_ms": 5}
+            for endpoint, (requests, errors) in counts.items()
+            for i in range(requests)
+        )
+    )
+    page = visit.open(f"/?at={at(SHARES, 100)}&rank=errors")
+    visit.wait_number("requests-total", 1_110)
+    page.get_by_test_id("endpoints-table-toggle").click()
+    page.get_by_test_id("panel-status").get_by_role("button", name="Share").click()
+    page.get_by_test_id("status-table-toggle").click()
+    for testid, column in (("endpoint-row", "server_error_share"), ("status-row", "5xx")):
+        rows = page.get_by_test_id(testid)
+        rows.nth(2).wait_for()
+        cells = rows.locator(f'[data-column="{column}"]')
+        assert [row.get_attribute("data-endpoint") for row in rows.all()] == ["/few", "/many", "/none"]
+        assert [text.strip() for text in cells.all_inner_texts()] == ["50 %", "2.0 %", "0 %"]
 
 
 def test_a_log_without_response_times_shows_traffic(visit: Visit, node: RunningNode) -> None:

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytes, compact, milliseconds, niceCeiling, perSecond, rateIn, rateUnit, share } from "../src/format/numbers.ts";
-import { keyLabel, shortenMiddle, visible } from "../src/format/text.ts";
+import { shortenApart, shortenMiddle } from "../src/format/shorten.ts";
+import { keyLabel, visible } from "../src/format/text.ts";
 import { ago, duration } from "../src/format/time.ts";
 
 test("numbers carry units and thousands separators", () => {
@@ -22,6 +23,9 @@ test("a small share never reads as none", () => {
   assert.equal(share(0), "0 %");
   assert.equal(share(0.0004), "<0.1 %");
   assert.equal(share(0.0123), "1.2 %");
+  assert.equal(share(0.0994), "9.9 %");
+  assert.equal(share(0.0997), share(0.1));
+  assert.equal(share(0.1), "10 %");
   assert.equal(share(1), "100 %");
 });
 
@@ -34,7 +38,8 @@ test("durations and ages in words", () => {
   assert.equal(duration(300_000), "5 min");
   assert.equal(duration(12_000_000), "3 h 20 min");
   const now = Date.UTC(2026, 10, 23, 12);
-  assert.equal(ago(now - 400, now), "0.4 s ago");
+  assert.equal(ago(now - 400, now), "just now");
+  assert.equal(ago(now - 1_400, now), "1.4 s ago");
   assert.equal(ago(now + 60_000, now), "60 s ahead of this node's clock");
   assert.match(ago(Date.UTC(2015, 4, 20, 12), now), /^20 May 2015$/);
 });
@@ -46,6 +51,22 @@ test("long names are cut in the middle and never exceed the width", () => {
   const cut = shortenMiddle(name, 21, measure);
   assert.ok(cut.startsWith("/api/v2/") && cut.endsWith("{order_id}") && cut.includes("…"));
   assert.equal(shortenMiddle("/login", 20, measure), "/login");
+});
+
+test("names that share beginning and end stay apart when they are cut", () => {
+  const measure = (text: string): number => Array.from(text).length;
+  const action = (middle: string): string => `/api/v3/organizations/{id}/${middle}/deployments/{id}/rollback-and-verify`;
+  const names = [...["projects", "environments", "teams", "teams-2"].map(action), "/login", `${action("teams")}/now`, `${action("teams")}/now/then`];
+  for (const width of [24, 32, 44]) {
+    const short = shortenApart(names, width, measure);
+    assert.equal(new Set(short.values()).size, names.length, [...short.values()].join("\n"));
+    for (const shown of short.values()) assert.ok(measure(shown) <= width, shown);
+    assert.equal(short.get("/login"), "/login");
+  }
+  const short = shortenApart(names.slice(0, 2), 44, measure);
+  assert.ok(short.get(names[0] as string)?.startsWith("…/projects/"), short.get(names[0] as string));
+  // Too narrow to tell them apart: then whole rather than alike.
+  assert.deepEqual([...shortenApart(names.slice(0, 2), 2, measure).values()], names.slice(0, 2));
 });
 
 test("control characters and direction marks are written out", () => {

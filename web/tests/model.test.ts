@@ -71,9 +71,9 @@ test("the median of even and odd counts", () => {
 });
 
 test("waits grow, stay capped, and differ", () => {
-  assert.ok(backoffMs(0, 0) >= 200 && backoffMs(0, 0.999) <= 400);
-  assert.ok(backoffMs(50, 0.999) <= 10_000);
-  assert.notEqual(backoffMs(3, 0.1), backoffMs(3, 0.9));
+  assert.ok(backoffMs(0, 3_000, 0) >= 250 && backoffMs(0, 3_000, 0.999) <= 500);
+  assert.ok(backoffMs(50, 3_000, 0.999) <= 3_000);
+  assert.notEqual(backoffMs(3, 3_000, 0.1), backoffMs(3, 3_000, 0.9));
 });
 
 test("what is no frame is ignored", () => {

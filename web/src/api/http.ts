@@ -18,6 +18,15 @@ export async function getJson<T>(path: string, query: Readonly<Record<string, st
   throw new RequestFailed(await readError(answer));
 }
 
+/** Whether a GET is answered with success in time. */
+export async function answers(url: string, withinMs: number): Promise<boolean> {
+  try {
+    return (await fetch(url, { signal: AbortSignal.timeout(withinMs), cache: "no-store" })).ok;
+  } catch {
+    return false;
+  }
+}
+
 async function readError(answer: Response): Promise<ApiError> {
   try {
     const body = (await answer.json()) as { error?: ApiError };

@@ -39,11 +39,19 @@ export interface DeadLetter {
   readonly raw: string;
 }
 
+export interface ViewState {
+  readonly name: string;
+  readonly version: string;
+  readonly status: string;
+  readonly drift_rows: number;
+  readonly segments: number;
+}
+
 export interface PipelineState {
   readonly node: { readonly version: string; readonly started_at: string; readonly uptime_s: number; readonly problem?: ApiError | null };
   readonly shards: readonly Shard[];
   readonly lake: { readonly rows: number; readonly files: number; readonly bytes: number; readonly snapshot: string | number | null };
-  readonly views: readonly { readonly name: string; readonly version: string; readonly status: string; readonly drift_rows: number; readonly segments: number }[];
+  readonly views: readonly ViewState[];
   readonly ledger: Ledger;
   readonly dead_letters: { readonly count: number; readonly recent: readonly DeadLetter[] };
   readonly processes: readonly { readonly role: string; readonly pid: number; readonly rss_bytes: number }[];

@@ -1,5 +1,7 @@
 // GET /v1/tail (SSE): the newest log lines, at most 200 of them, drawn a few times a second however many arrive.
 
+import { backoffMs } from "../live/backoff.ts";
+
 export interface TailRow {
   /** The line's coordinate in the stream; a line that is sent twice is shown once. */
   readonly key: string;
@@ -9,6 +11,7 @@ export interface TailRow {
 export const TAIL_ROWS_MAX = 200;
 const DRAW_EVERY_MS = 250;
 const BACKLOG = 50;
+const RETRY_MS_MAX = 5_000;
 
 export class Tail {
   rows = $state.raw<readonly TailRow[]>([]);
@@ -22,16 +25,22 @@ export class Tail {
   #held: TailRow[] = [];
   #source: EventSource | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #attempt = 0;
   readonly #known = new Set<string>();
 
   open(): void {
     if (this.#source !== null) return;
+    clearTimeout(this.#retryTimer);
     const url = new URL("v1/tail", document.baseURI);
     url.searchParams.set("limit", String(BACKLOG));
     const source = new EventSource(url);
     this.#source = source;
-    source.onopen = () => (this.state = "open");
-    source.onerror = () => (this.state = "broken");
+    source.onopen = () => {
+      this.state = "open";
+      this.#attempt = 0;
+    };
+    source.onerror = () => this.#reopenLater(source);
     source.addEventListener("row", (event: MessageEvent<string>) => this.#take(event.data));
     source.addEventListener("gap", (event: MessageEvent<string>) => {
       this.skipped += gapSize(event.data);
@@ -41,6 +50,8 @@ export class Tail {
   close(): void {
     this.#source?.close();
     this.#source = null;
+    clearTimeout(this.#retryTimer);
+    this.#attempt = 0;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.state = "connecting";
@@ -49,6 +60,14 @@ export class Tail {
   togglePause(): void {
     this.paused = !this.paused;
     if (!this.paused) this.#draw();
+  }
+
+  /** The browser would give up for good at the first answer that is not 200, as a node that starts gives; so each try is a new one. */
+  #reopenLater(source: EventSource): void {
+    source.close();
+    this.#source = null;
+    this.state = "broken";
+    this.#retryTimer = setTimeout(() => this.open(), backoffMs(this.#attempt++, RETRY_MS_MAX, Math.random()));
   }
 
   #take(data: string): void {

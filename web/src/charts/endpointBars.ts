@@ -1,10 +1,10 @@
 // Two bar charts that share their rows: response time on the left, traffic on the right.
 
 import { keyLabel } from "../format/text.ts";
-import { compact, compactMilliseconds, count, milliseconds, niceCeiling, NONE, perSecond, rateIn, rateUnit, type RateUnit } from "../format/numbers.ts";
-import type { EndpointHealth } from "../model/rows.ts";
+import { compact, compactMilliseconds, count, milliseconds, niceCeiling, NONE, perSecond, rateIn, rateUnit, share, type RateUnit } from "../format/numbers.ts";
+import { serverErrorShare, type EndpointHealth } from "../model/rows.ts";
 import type { ChartOption } from "./echarts.ts";
-import { fitted, textWidth } from "./measure.ts";
+import { fittedApart, textWidth } from "./measure.ts";
 import type { Palette } from "./palette.ts";
 import { TOOLTIP, tooltipNode } from "./tooltip.ts";
 
@@ -40,7 +40,7 @@ export function rowsHeight(rows: number, width: number): number {
 export function labelAxis(labels: readonly string[], palette: Palette, width: number, shown: boolean): object {
   const narrow = width < NARROW;
   const room = narrow ? width - 16 : labelWidth(labels, palette, width) - LABEL_GAP;
-  const font = labelFont(palette);
+  const short = fittedApart(labels, room, labelFont(palette));
   return {
     type: "category",
     inverse: true,
@@ -57,7 +57,7 @@ export function labelAxis(labels: readonly string[], palette: Palette, width: nu
       margin: narrow ? 0 : 8,
       verticalAlign: narrow ? "bottom" : "middle",
       padding: narrow ? [0, 0, 9, 0] : 0,
-      formatter: (label: string) => fitted(label, room, font),
+      formatter: (label: string) => short.get(label) ?? label,
     },
     z: 5,
   };
@@ -189,7 +189,7 @@ function tip(row: EndpointHealth, seconds: number, timed: boolean, palette: Pale
   }
   lines.push({ colour: palette.traffic, name: "traffic", value: perSecond(row.requests / seconds) });
   lines.push({ name: "requests", value: count(row.requests) });
-  lines.push({ name: "server errors", value: row.serverErrors === null ? NONE : count(row.serverErrors) });
+  lines.push({ name: "server errors", value: row.serverErrors === null ? NONE : `${count(row.serverErrors)}  ·  ${share(serverErrorShare(row))}` });
   if (row.visitors !== null) lines.push({ name: "visitors", value: `≈ ${count(row.visitors)}` });
   return tooltipNode(endpointLabel(row), lines);
 }

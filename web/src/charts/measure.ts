@@ -1,6 +1,6 @@
 // Widths of text on a canvas, remembered: labels are shortened by what they really take.
 
-import { shortenMiddle } from "../format/text.ts";
+import { shortenApart } from "../format/shorten.ts";
 
 const REMEMBERED = 5_000;
 const context = document.createElement("canvas").getContext("2d");
@@ -18,6 +18,7 @@ export function textWidth(text: string, font: string): number {
   return width;
 }
 
-export function fitted(text: string, width: number, font: string): string {
-  return shortenMiddle(text, width, (part) => textWidth(part, font));
+/** Each text as it fits into `width`, no two alike. */
+export function fittedApart(texts: readonly string[], width: number, font: string): Map<string, string> {
+  return shortenApart(texts, width, (part) => textWidth(part, font));
 }

@@ -4,6 +4,9 @@ const whole = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
 const one = new Intl.NumberFormat("en-GB", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const upTo2 = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 2 });
 
+/** Below this one decimal says something; from here on it would round to 10.0. */
+const DECIMAL_BELOW = 9.95;
+
 export const NONE = "–";
 
 export function count(value: number | null): string {
@@ -13,7 +16,7 @@ export function count(value: number | null): string {
 /** Milliseconds: one decimal below 10, whole up to 9,999, seconds above. */
 export function milliseconds(value: number | null): string {
   if (value === null) return NONE;
-  if (value < 10) return `${one.format(value)} ms`;
+  if (value < DECIMAL_BELOW) return `${one.format(value)} ms`;
   if (value < 9_999.5) return `${whole.format(value)} ms`;
   return `${one.format(value / 1000)} s`;
 }
@@ -21,7 +24,7 @@ export function milliseconds(value: number | null): string {
 /** A rate without its unit: 0.3, 12, 4,210. */
 export function rate(value: number | null): string {
   if (value === null) return NONE;
-  return value > 0 && value < 10 ? one.format(value) : whole.format(value);
+  return value > 0 && value < DECIMAL_BELOW ? one.format(value) : whole.format(value);
 }
 
 /** What rates are counted by: a second, unless that would make all of them nothing but zeros. */
@@ -57,7 +60,7 @@ export function share(value: number | null): string {
   if (value === null) return NONE;
   const percent = value * 100;
   if (percent > 0 && percent < 0.1) return "<0.1 %";
-  return `${percent > 0 && percent < 10 ? one.format(percent) : whole.format(percent)} %`;
+  return `${percent > 0 && percent < DECIMAL_BELOW ? one.format(percent) : whole.format(percent)} %`;
 }
 
 /** Numbers for axis ticks: 950, 1.5k, 20k, 3M. */

@@ -49,6 +49,7 @@ export function duration(ms: number): string {
 export function ago(then: number, now: number): string {
   const age = now - then;
   if (age < -1500) return `${duration(-age)} ahead of this node's clock`;
+  if (age < 1000) return "just now";
   if (age >= 2 * DAY_MS) return date(then);
   return `${duration(age)} ago`;
 }

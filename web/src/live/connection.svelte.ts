@@ -1,5 +1,6 @@
 // The one WebSocket of this tab. Panels subscribe here; it connects, resubscribes after a break, and lets go while hidden.
 
+import { answers } from "../api/http.ts";
 import { backoffMs } from "./backoff.ts";
 import { clock } from "./clock.svelte.ts";
 import { parseFrame, type ApiError, type Snapshot, type Subscription } from "./frames.ts";
@@ -23,27 +24,38 @@ const DEAD_AFTER_MS = 20_000;
 const WATCH_MS = 1_000;
 /** A tab that is only glanced away from keeps its link. */
 const HIDDEN_GRACE_MS = 5_000;
+/** A try that hangs, in a node that is only half there or in the browser's own queue, must not hold up the next one. */
+const ATTEMPT_MS_MAX = 3_000;
+const RETRY_MS_MAX = 3_000;
+/** A break that is shorter is none to the eye. */
+const LOST_AFTER_MS = 3_000;
 
 export class LiveConnection {
   state = $state<ConnectionState>("connecting");
   /** Updates that the server skipped for this page because it could not keep up. */
   dropped = $state(0);
-  /** When the next try to connect is due, in epoch ms; null while connected or trying. */
-  retryAt = $state<number | null>(null);
+  /** Once the link is lost for long enough that the numbers are no longer live: when the last frame came, in epoch ms. Else null. */
+  asOf = $state<number | null>(null);
 
   readonly #url: string;
+  readonly #healthUrl: string;
   readonly #entries = new Map<string, Entry>();
   #pending = new Map<string, Snapshot>();
   #socket: WebSocket | null = null;
   #attempt = 0;
   #lastHeard = 0;
+  #lastFrame: number | null = null;
+  #attemptedAt = 0;
   #nextId = 1;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #attemptTimer: ReturnType<typeof setTimeout> | undefined;
+  #lostTimer: ReturnType<typeof setTimeout> | undefined;
   #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
   #flushing = 0;
 
-  constructor(url: string) {
+  constructor(url: string, healthUrl: string) {
     this.#url = url;
+    this.#healthUrl = healthUrl;
     setInterval(() => this.#watch(), WATCH_MS);
     document.addEventListener("visibilitychange", () => this.#visibilityChanged());
     addEventListener("online", () => this.#connectNow());
@@ -64,19 +76,17 @@ export class LiveConnection {
     };
   }
 
-  reconnect(): void {
-    this.#drop();
-    this.#connectNow();
-  }
-
   #connectNow(): void {
     if (this.#socket !== null || document.visibilityState === "hidden") return;
     clearTimeout(this.#retryTimer);
-    this.retryAt = null;
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
-    this.#lastHeard = Date.now();
+    this.#attemptedAt = Date.now();
+    this.#lastHeard = this.#attemptedAt;
+    this.#attemptTimer = setTimeout(() => this.#giveUp(), ATTEMPT_MS_MAX);
+    this.#loseSoon();
     socket.onopen = () => {
+      clearTimeout(this.#attemptTimer);
       this.#lastHeard = Date.now();
       for (const [sub, entry] of this.#entries) {
         entry.lastSeq = -1;
@@ -87,25 +97,46 @@ export class LiveConnection {
       if (socket === this.#socket && typeof event.data === "string") this.#heard(event.data);
     };
     socket.onclose = () => {
-      if (socket !== this.#socket) return;
-      this.#socket = null;
-      this.#retryLater();
+      if (socket === this.#socket) this.#giveUp();
     };
   }
 
-  #retryLater(): void {
+  /** Leaves this socket, and tries a new one later; the time that the last try took counts as waited. */
+  #giveUp(): void {
+    this.#drop();
     this.state = "reconnecting";
-    const wait = backoffMs(this.#attempt++, Math.random());
-    this.retryAt = Date.now() + wait;
-    clearTimeout(this.#retryTimer);
-    this.#retryTimer = setTimeout(() => this.#connectNow(), wait);
+    this.#loseSoon();
+    const due = this.#attemptedAt + backoffMs(this.#attempt++, RETRY_MS_MAX, Math.random());
+    this.#retryTimer = setTimeout(() => void this.#connectOnceThere(), Math.max(0, due - Date.now()));
+  }
+
+  /**
+   * After a break a plain request looks for the node first: Chromium holds back each further WebSocket for up to 5 s once a dozen or so
+   * have failed, so a page that only tried those would be late after a long outage.
+   */
+  async #connectOnceThere(): Promise<void> {
+    if (document.visibilityState === "hidden") return;
+    this.#attemptedAt = Date.now();
+    const there = await answers(this.#healthUrl, ATTEMPT_MS_MAX);
+    if (this.#socket !== null) return;
+    if (there) this.#connectNow();
+    else this.#giveUp();
+  }
+
+  /** Unless a frame comes first. */
+  #loseSoon(): void {
+    this.#lostTimer ??= setTimeout(() => (this.asOf = this.#lastFrame), LOST_AFTER_MS);
   }
 
   #heard(text: string): void {
     const frame = parseFrame(text);
     this.#lastHeard = Date.now();
+    this.#lastFrame = this.#lastHeard;
     this.#attempt = 0;
     this.state = "live";
+    this.asOf = null;
+    clearTimeout(this.#lostTimer);
+    this.#lostTimer = undefined;
     if (frame === null) return;
     if (frame.kind === "heartbeat") clock.hear(frame.server_now);
     else if (frame.kind === "gap") this.dropped += frame.dropped;
@@ -133,10 +164,10 @@ export class LiveConnection {
     if (this.#socket === null) return;
     const silent = Date.now() - this.#lastHeard;
     if (silent > DEAD_AFTER_MS) {
-      this.#drop();
-      this.#retryLater();
+      this.#giveUp();
     } else if (silent > STALE_AFTER_MS && this.state === "live") {
       this.state = "stale";
+      this.asOf = this.#lastFrame;
     }
   }
 
@@ -152,6 +183,7 @@ export class LiveConnection {
 
   #drop(): void {
     clearTimeout(this.#retryTimer);
+    clearTimeout(this.#attemptTimer);
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
@@ -167,4 +199,4 @@ url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
 url.search = "";
 url.hash = "";
 
-export const live = new LiveConnection(url.href);
+export const live = new LiveConnection(url.href, new URL("healthz", document.baseURI).href);

@@ -47,6 +47,11 @@ export function overall(frame: Framed): Health | null {
   return health === null || health.requests === 0 ? null : health;
 }
 
+/** Null where the view does not count errors. */
+export function serverErrorShare(health: Health): number | null {
+  return health.serverErrors === null ? null : health.serverErrors / Math.max(1, health.requests);
+}
+
 export function endpoints(frame: Framed): EndpointHealth[] {
   const at = column(frame, "endpoint");
   const merged = othersRow(frame, [at]);

@@ -1,4 +1,4 @@
-// The arithmetic of windows: what "the last 60 s" covers, and a grid of steps with its gaps.
+// The arithmetic of windows: what "the last minute" covers, and a grid of steps with its gaps.
 
 import type { HealthAt } from "./rows.ts";
 
@@ -14,7 +14,7 @@ export function spanMs(text: string): number {
 
 /**
  * How long the windows of a live subscription have really lasted, in ms: those that start after now - over, aligned; the newest is
- * still open. Without this a rate over 60 s of 10 s windows is up to a sixth too low.
+ * still open. Without this a rate over six windows of 10 s is up to a sixth too low.
  */
 export function coveredMs(now: number, overMs: number, windowMs: number): number {
   const first = Math.floor((now - overMs) / windowMs) * windowMs + windowMs;
