@@ -22,8 +22,6 @@ LOG = logging.getLogger(__name__)
 
 CHECKPOINT_BYTES = 8 << 20
 WAL_BYTES_MAX = 16 << 20
-COMMIT_BYTES = 4 * PAGE_BYTES
-"""What a commit writes to the WAL besides its blobs: whole pages of the tree, the state row, the last page of each blob."""
 
 
 class Checkpointer:
@@ -39,9 +37,9 @@ class Checkpointer:
         self._thread.start()
 
     def committed(self, shard_id: str, size: int) -> None:
-        """One commit, with blobs of `size` bytes."""
+        """One commit, by which the WAL has grown by about `size` bytes."""
         with self._wake:
-            written = self._written[shard_id] = self._written.get(shard_id, 0) + size + COMMIT_BYTES
+            written = self._written[shard_id] = self._written.get(shard_id, 0) + size
             if written >= CHECKPOINT_BYTES:
                 self._wake.notify()
 
