@@ -12,11 +12,11 @@ import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 
 import msgspec
 
 from tailrace.errors import Conflict, Fenced
+from tailrace.runtime.connections import Connections
 from tailrace.states.segment import Segment
 
 KEPT_GENERATIONS = 64
@@ -94,32 +94,16 @@ class ManifestStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._idle: list[sqlite3.Connection] = []
-        self._lock = Lock()
-        weakref.finalize(self, _close_all, self._idle)
+        self._connections = Connections(lambda: _open(path))
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._connect() as connection:
+        weakref.finalize(self, self._connections.release)
+        with self._connections.one() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_SCHEMA)
 
     @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            connection = self._idle.pop() if self._idle else None
-        if connection is None:
-            connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA synchronous=FULL")
-        try:
-            yield connection
-        except BaseException:
-            connection.close()
-            raise
-        with self._lock:
-            self._idle.append(connection)
-
-    @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._connect() as connection:
+        with self._connections.one() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -131,11 +115,11 @@ class ManifestStore:
 
     def generation(self) -> int:
         """The newest generation's number; 0 before the first swap."""
-        with self._connect() as connection:
+        with self._connections.one() as connection:
             return int(connection.execute("SELECT coalesce(max(generation), 0) FROM manifests").fetchone()[0])
 
     def current(self) -> Manifest:
-        with self._connect() as connection:
+        with self._connections.one() as connection:
             row = connection.execute("SELECT body FROM manifests ORDER BY generation DESC LIMIT 1").fetchone()
         return msgspec.msgpack.decode(row[0], type=Manifest) if row else Manifest()
 
@@ -173,7 +157,7 @@ class ManifestStore:
 
     def live_files(self, since_us: int) -> set[str]:
         """Segment files named by the current manifest or by one made after `since_us`, which a query may still pin."""
-        with self._connect() as connection:
+        with self._connections.one() as connection:
             rows = connection.execute(
                 "SELECT body FROM manifests WHERE created_us >= ? OR generation >= (SELECT max(generation) - 1 FROM manifests)",
                 (since_us,),
@@ -195,7 +179,7 @@ class ManifestStore:
                     )
 
     def wanted(self) -> list[WantedView]:
-        with self._connect() as connection:
+        with self._connections.one() as connection:
             rows = connection.execute(
                 "SELECT name, version, sql, shipped, speed_ready FROM wanted_views ORDER BY name"
             ).fetchall()
@@ -213,7 +197,7 @@ class ManifestStore:
 
     def findings(self) -> list[Finding]:
         """All findings, newest first."""
-        with self._connect() as connection:
+        with self._connections.one() as connection:
             rows = connection.execute("SELECT body, acknowledged_us FROM findings ORDER BY id DESC").fetchall()
         return [
             msgspec.structs.replace(msgspec.msgpack.decode(body, type=Finding), acknowledged=acknowledged is not None)
@@ -229,6 +213,7 @@ class ManifestStore:
         return totals
 
 
-def _close_all(connections: list[sqlite3.Connection]) -> None:
-    for connection in connections:
-        connection.close()
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from tailrace.errors import Corrupt
+from tailrace.runtime.connections import Connections
 from tailrace.stream.backends.embedded.errors import translate
 from tailrace.stream.backends.embedded.schema import SCHEMA_VERSION, connect_reader
 from tailrace.stream.base import EpochSeal, LedgerCounts
@@ -74,9 +74,7 @@ class ShardFile:
         """Raises FileNotFoundError if the file is gone, Corrupt if it is no file of this shard."""
         self.path = path
         self.shard_id = shard_id
-        self._idle: list[sqlite3.Connection] = []
-        self._lock = Lock()
-        self._released = False
+        self._connections = Connections(lambda: _open(path))
         self._final: FileState | None = None
         self._final_bytes = 0
         self.about = self._read_about()
@@ -102,7 +100,7 @@ class ShardFile:
             state = select_state(connection)
         if state.closed:
             self._final = state
-            self._close_idle()
+            self._connections.release()
         return state
 
     def blocks(
@@ -170,39 +168,22 @@ class ShardFile:
 
     def release(self) -> None:
         """Close what is idle now, and what is in use once it is handed back."""
-        self._released = True
-        self._close_idle()
-
-    def _close_idle(self) -> None:
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        self._connections.release()
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Kept for the next call; not those of a closed file: there are many, and they are seldom read."""
         try:
-            with self._lock:
-                connection = self._idle.pop() if self._idle else None
-            if connection is None:
-                os.stat(self.path)
-                connection = connect_reader(self.path)
-            try:
+            with self._connections.one() as connection:
                 yield connection
-            except BaseException:
-                connection.close()
-                raise
-            self._hand_back(connection)
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
 
-    def _hand_back(self, connection: sqlite3.Connection) -> None:
-        """Keep the connection for the next call; not that of a closed file: there are many, and they are seldom read."""
-        with self._lock:
-            if not self._released and self._final is None:
-                self._idle.append(connection)
-                return
-        connection.close()
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Raises FileNotFoundError if the file is gone."""
+    os.stat(path)
+    return connect_reader(path)
 
 
 def _first_arrival(connection: sqlite3.Connection, since_us: int) -> int | None:
