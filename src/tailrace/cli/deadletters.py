@@ -109,12 +109,13 @@ def show(
 
 
 def _line(letter: dict[str, Any]) -> str:
-    """The beginning of the line, without what a terminal would act on."""
-    text = "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in _whole(letter)[: RAW_CHARS_MAX + 1])
+    """The beginning of the line."""
+    text = _whole(letter)[: RAW_CHARS_MAX + 1].replace("\t", "\N{MIDDLE DOT}")
     return text if len(text) <= RAW_CHARS_MAX else text[: RAW_CHARS_MAX - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _whole(letter: dict[str, Any]) -> str:
+    """All of the line, without what a terminal would act on."""
     if "raw" in letter:
         return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in letter["raw"])
     return f"base64: {letter['raw_base64']}"

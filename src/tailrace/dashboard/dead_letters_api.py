@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tailrace.dashboard.encode import json_response, known_parameters, whole_number
+from tailrace.dashboard.encode import json_response, known_parameters, limit_of
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Invalid
 from tailrace.model.sequence import sequence_number
@@ -25,7 +25,7 @@ async def list_dead_letters(request: Request) -> Response:
     """`limit`: 1 to 1000. `verdict`: only those of this kind, e.g. `no_timestamp`."""
     services: NodeServices = request.app.state.services
     params = known_parameters(request, {"limit", "verdict"})
-    limit, verdict = _limit(params.get("limit", str(LIMIT_DEFAULT))), _verdict(params.get("verdict"))
+    limit, verdict = limit_of(params, 1, LIMIT_MAX, LIMIT_DEFAULT), _verdict(params.get("verdict"))
 
     def answer() -> dict[str, Any]:
         found = newest(services.stream, limit, verdict)
@@ -46,30 +46,26 @@ async def read_dead_letter(request: Request) -> Response:
     return json_response(_shown(letter, len(letter.raw)))
 
 
-def _shown(letter: DeadLetter, bytes_max: int) -> dict[str, Any]:
-    """`raw` where the bytes are text, else `raw_base64`; `bytes` of them all told, which may be more than are shown."""
-    shown: dict[str, Any] = {
+def placed(letter: DeadLetter) -> dict[str, Any]:
+    """Which one it is, where it stands, and why it could not be read."""
+    return {
         "id": letter.id,
         "shard": letter.shard.id,
         "sequence_number": sequence_number(letter.shard, letter.offset),
         "arrived_at": iso(letter.arrived_at_us),
-        "verdict": letter.verdict.name.lower(),
         "reason": letter.reason,
-        "bytes": len(letter.raw),
     }
+
+
+def _shown(letter: DeadLetter, bytes_max: int) -> dict[str, Any]:
+    """`raw` where the bytes are text, else `raw_base64`; `bytes` of them all told, which may be more than are shown."""
+    shown = {**placed(letter), "verdict": letter.verdict.name.lower(), "bytes": len(letter.raw)}
     part = letter.raw[:bytes_max]
     try:
         letter.raw.decode()
     except UnicodeDecodeError:
         return {**shown, "raw_base64": base64.b64encode(part).decode()}
     return {**shown, "raw": part.decode(errors="ignore")}  # a cut may go through a character
-
-
-def _limit(text: str) -> int:
-    limit = whole_number(text)
-    if limit is None or not 1 <= limit <= LIMIT_MAX:
-        raise Invalid(f"`limit` must be 1 to {LIMIT_MAX}", hint=f"leave it out for {LIMIT_DEFAULT}")
-    return limit
 
 
 def _verdict(text: str | None) -> Verdict | None:

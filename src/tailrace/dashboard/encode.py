@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -39,6 +39,14 @@ def known_parameters(request: Request, names: Collection[str]) -> dict[str, str]
 def whole_number(text: str) -> int | None:
     """None for what is no number of at most nine plain digits; `isdigit` alone also takes `²`, which `int` does not."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else None
+
+
+def limit_of(params: Mapping[str, str], least: int, most: int, default: int, meaning: str = "") -> int:
+    """The parameter `limit`. Raises Invalid unless it is `least` to `most`. `meaning`: what the default is, instead of its number."""
+    limit = whole_number(params.get("limit", str(default)))
+    if limit is None or not least <= limit <= most:
+        raise Invalid(f"`limit` must be {least} to {most}", hint=f"leave it out for {meaning or default}")
+    return limit
 
 
 async def error_response(request: Request, error: Exception) -> Response:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from tailrace import __version__
+from tailrace.dashboard.dead_letters_api import placed
 from tailrace.dashboard.encode import json_response
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Unavailable
@@ -160,11 +161,7 @@ def _view_row(pinned: Pinned, name: str) -> dict[str, Any]:
 
 def _dead_letter_row(letter: DeadLetter) -> dict[str, Any]:
     return {
-        "id": letter.id,
-        "shard": letter.shard.id,
-        "sequence_number": sequence_number(letter.shard, letter.offset),
-        "arrived_at": iso(letter.arrived_at_us),
-        "reason": letter.reason,
+        **placed(letter),
         "raw": letter.raw[:RAW_BYTES_SHOWN].decode("utf-8", "backslashreplace"),
         "raw_bytes": len(letter.raw),
     }

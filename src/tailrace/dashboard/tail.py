@@ -11,9 +11,8 @@ import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from tailrace.dashboard.encode import encode, known_parameters, whole_number
+from tailrace.dashboard.encode import encode, known_parameters, limit_of
 from tailrace.dashboard.services import NodeServices
-from tailrace.errors import Invalid
 from tailrace.model.sequence import sequence_number
 from tailrace.model.window import iso
 from tailrace.serving.tail import TailPage, tail_table
@@ -22,7 +21,7 @@ from tailrace.views.dialects.duckdb.expression import print_expression
 from tailrace.views.record_filter import bind_record_filter
 
 ROWS_PER_TICK_MAX = 100
-BACKLOG_MAX = 1000
+BACKLOG_DEFAULT, BACKLOG_MAX = 50, 1000
 TICK_S = 0.2
 
 
@@ -32,9 +31,7 @@ async def tail(request: Request) -> StreamingResponse:
     params = known_parameters(request, {"where", "limit"})
     where = params.get("where")
     condition = print_expression(bind_record_filter(where, services.settings.fields)) if where else None
-    backlog = whole_number(params.get("limit", "50"))
-    if backlog is None or backlog > BACKLOG_MAX:
-        raise Invalid(f"`limit` must be 0 to {BACKLOG_MAX}", hint="leave it out for 50")
+    backlog = limit_of(params, 0, BACKLOG_MAX, BACKLOG_DEFAULT)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_events(services, condition, backlog), media_type="text/event-stream", headers=headers)
 

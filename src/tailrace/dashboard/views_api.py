@@ -10,7 +10,7 @@ import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tailrace.dashboard.encode import json_response, known_parameters, whole_number
+from tailrace.dashboard.encode import json_response, known_parameters, limit_of, whole_number
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Invalid, TooLarge
 from tailrace.model.window import duration_us, parse_iso
@@ -71,9 +71,7 @@ async def explain_view(request: Request) -> Response:
 
 def view_query(params: dict[str, str]) -> ViewQuery:
     """Query parameters of `/v1/views/{name}`. Raises Invalid for a value it does not know."""
-    limit = whole_number(params.get("limit", str(ROWS_MAX)))
-    if limit is None or not 1 <= limit <= ROWS_MAX:
-        raise Invalid(f"`limit` must be 1 to {ROWS_MAX}", hint="leave it out for as many as there may be")
+    limit = limit_of(params, 1, ROWS_MAX, ROWS_MAX, "as many as there may be")
     return ViewQuery(
         from_us=parse_iso(params["from"]) if "from" in params else None,
         to_us=parse_iso(params["to"]) if "to" in params else None,

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from tailrace.formats.base import PAD_BYTES, Lines
-from tailrace.formats.lines import frame_lines, padded, spans, unescaped_quotes
+from tailrace.formats.lines import IS_BLANK, frame_lines, padded, spans, unescaped_quotes
 
 _BLANK = b" \t\r\n"
 
@@ -62,8 +62,7 @@ def _frame_array(body: bytes | memoryview) -> Lines | None:
 
 def _stripped(lines: Lines) -> Lines:
     """Elements without the blanks around them."""
-    blank = np.frombuffer(_BLANK, np.uint8)
-    touched = np.isin(lines.buffer[lines.start], blank) | np.isin(lines.buffer[lines.end - 1], blank)
+    touched = IS_BLANK[lines.buffer[lines.start]] | IS_BLANK[lines.buffer[lines.end - 1]]
     for row in np.flatnonzero(touched).tolist():
         text = lines.text(row)
         lines.start[row] += len(text) - len(text.lstrip(_BLANK))

@@ -13,7 +13,8 @@ from tailrace.formats.base import PAD_BYTES, Limits, Lines, dead
 from tailrace.model.verdict import Verdict
 
 _BLANK = b" \t\r\n"
-_IS_BLANK = np.isin(np.arange(256), np.frombuffer(_BLANK, np.uint8))
+IS_BLANK = np.isin(np.arange(256), np.frombuffer(_BLANK, np.uint8))
+"""For each byte: is it one?"""
 _QUOTE, _BACKSLASH = 0x22, 0x5C
 _BOM = b"\xef\xbb\xbf"
 
@@ -51,7 +52,7 @@ def spans(buffer: Any, size: int, start: Any, end: Any, controls: Any) -> Lines:
     if len(controls):
         end = end - ((end > start) & (buffer[end - 1] == 0x0D))
     keep = end > start
-    blank_first = np.flatnonzero(keep & _IS_BLANK[buffer[start]])
+    blank_first = np.flatnonzero(keep & IS_BLANK[buffer[start]])
     for row in blank_first.tolist():
         keep[row] = bool(bytes(buffer[start[row] : end[row]]).strip(_BLANK))
     if not keep.all():

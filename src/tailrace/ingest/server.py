@@ -38,15 +38,13 @@ def run_server(
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    logging.getLogger("uvicorn.error").addFilter(_AnsweredHandshakes())
+    logging.getLogger("uvicorn.error").addFilter(_is_true)
     _Server(config, should_exit, on_started or (lambda: None)).run(sockets=[sock])
 
 
-class _AnsweredHandshakes(logging.Filter):
-    """Leaves out what uvicorn 0.54 says of every handshake that was answered with an HTTP error: that it was not completed."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return "without completing handshake" not in record.getMessage()
+def _is_true(record: logging.LogRecord) -> bool:
+    """uvicorn 0.54 says of every handshake that was answered with an HTTP error that it was not completed."""
+    return "without completing handshake" not in record.getMessage()
 
 
 class _Server(uvicorn.Server):

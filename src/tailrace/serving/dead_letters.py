@@ -43,27 +43,16 @@ class DeadLetter:
         return f"{self.shard.index}-{self.offset}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """Offsets `first`..`last` of an epoch that holds dead letters. `at_us`: when it was sealed; the open one is newest."""
-
-    shard: Shard
-    first: int
-    last: int
-    at_us: float
-
-
 def newest(stream: StreamBackend, limit: int, verdict: Verdict | None = None) -> list[DeadLetter]:
     """The newest `limit` dead letters that the stream keeps, newest first; with `verdict`, those of this kind only."""
     found: list[DeadLetter] = []
-    ranges = sorted((r for shard in stream.shards() for r in _ranges(stream, shard)), key=lambda r: -r.at_us)
-    wanting = {shard.id: limit for shard in stream.shards()}
-    for each in ranges:
-        if wanting[each.shard.id] <= 0:
-            continue
-        letters = _letters(stream, each, limit, verdict)
-        wanting[each.shard.id] -= len(letters)
-        found += letters
+    for shard in stream.shards():
+        mine: list[DeadLetter] = []
+        for first, last in reversed(_ranges(stream, shard)):
+            if len(mine) >= limit:
+                break
+            mine += _letters(stream, shard, first, last, limit - len(mine), verdict)
+        found += mine
     found.sort(key=lambda letter: (letter.arrived_at_us, letter.shard.index, letter.offset), reverse=True)
     return found[:limit]
 
@@ -96,7 +85,7 @@ def one(stream: StreamBackend, dead_letter_id: str) -> DeadLetter:
     offset = int(match[2])
     shard = next((s for s in stream.shards() if s.id == shard_id(int(match[1]))), None)
     if shard is not None and offset < stream.end(shard.id).next_offset:
-        for letter in _letters(stream, _Range(shard, offset, offset, 0), 1, None):
+        for letter in _letters(stream, shard, offset, offset, 1, None):
             return letter
     raise NotFound(
         f"there is no dead letter `{dead_letter_id}`", hint="see those that are kept: tailrace deadletters list"
@@ -112,26 +101,27 @@ def total(stream: StreamBackend) -> int:
     )
 
 
-def _ranges(stream: StreamBackend, shard: Shard) -> Iterator[_Range]:
+def _ranges(stream: StreamBackend, shard: Shard) -> list[tuple[int, int]]:
+    """First and last offset of each epoch that holds dead letters, the open one last."""
+    end = stream.end(shard.id)  # first: an epoch that is sealed meanwhile is then among the seals
     seals = stream.seals(shard.id)
-    for seal in seals:
-        if seal.counts.dead_lettered:
-            yield _Range(shard, seal.first_offset, seal.last_offset, seal.sealed_at_us)
-    end = stream.end(shard.id)
+    ranges = [(seal.first_offset, seal.last_offset) for seal in seals if seal.counts.dead_lettered]
     first = seals[-1].last_offset + 1 if seals else end.earliest_offset
-    if end.next_offset > first:
-        yield _Range(shard, first, end.next_offset - 1, float("inf"))
+    if end.open_counts.dead_lettered and first < end.next_offset:
+        ranges.append((first, end.next_offset - 1))
+    return ranges
 
 
-def _letters(stream: StreamBackend, within: _Range, limit: int, verdict: Verdict | None) -> list[DeadLetter]:
-    """The last `limit` of the range, in their order: looked for from its end, a stretch at a time."""
+def _letters(
+    stream: StreamBackend, shard: Shard, first: int, last: int, limit: int, verdict: Verdict | None
+) -> list[DeadLetter]:
+    """The last `limit` of the offsets `first`..`last`, in their order: looked for from the end, a stretch at a time."""
     found: list[DeadLetter] = []
-    last = within.last
-    while last >= within.first and len(found) < limit:
-        first = max(within.first, last - _STRETCH + 1)
-        places = _places(stream, within.shard, first, last, limit - len(found), verdict)
-        found = [*_read(stream, within.shard, places), *found]
-        last = first - 1
+    while last >= first and len(found) < limit:
+        begin = max(first, last - _STRETCH + 1)
+        places = _places(stream, shard, begin, last, limit - len(found), verdict)
+        found = [*_read(stream, shard, places), *found]
+        last = begin - 1
     return found
 
 
