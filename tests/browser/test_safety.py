@@ -116,7 +116,8 @@ def test_axe_finds_nothing(visit: Visit, node: RunningNode, scheme: str, path: s
 def test_all_of_it_works_by_keyboard(visit: Visit, node: RunningNode) -> None:
     node.post_logs(ndjson([{"timestamp": at(now()), "endpoint": "/keys", "status": 200, "response_ms": 5}]))
     page = visit.open()
-    page.get_by_test_id("gauge-value").wait_for()
+    for drawn in ("gauge-value", "line-table-toggle", "endpoints-table-toggle", "gauge-drift", "tail-pause"):
+        page.get_by_test_id(drawn).wait_for()
     reached: set[str] = set()
     for _ in range(60):
         page.keyboard.press("Tab")
