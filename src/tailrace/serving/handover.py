@@ -19,8 +19,9 @@ from tailrace.errors import Corrupt
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock
 from tailrace.serving.drift import compare
+from tailrace.serving.ledger import carried_on, compared
 from tailrace.states.compaction import compact, merge_tables
-from tailrace.states.manifest import Finding, LakePin, Manifest, ManifestStore, ViewStates, WantedView
+from tailrace.states.manifest import Book, Finding, LakePin, Manifest, ManifestStore, ViewStates, WantedView
 from tailrace.states.segment import Segment, SpeedSegment, list_speed_segments, read_speed_segment, write_batch_segment
 from tailrace.states.tables import StateTables, concat_states
 from tailrace.stream.base import StreamBackend
@@ -77,12 +78,14 @@ class Handover:
         targets = {shard: self._target(lake, shard, frontier[shard], views) for shard in shards}
         moves = {shard: (frontier[shard] + 1, target) for shard, target in targets.items() if target > frontier[shard]}
         records, drift = 0, 0
+        books = {shard: self._booked(before, shard, targets[shard]) for shard in shards}
         for shard, epochs in moves.items():
             moved = 0
             for name, states in views.items():
                 segment, differing = self._advance(states, lake, shard, epochs)
                 views[name] = msgspec.structs.replace(states, segments=(*states.segments, segment))
                 moved, drift = max(moved, segment.records), drift + differing
+            books[shard] = compared(books[shard], before.books.get(shard, Book()), epochs, moved)
             records += moved
         waiting = tuple(s for s in shards if lake.mark(s).epoch > targets[s])
         after = msgspec.structs.replace(
@@ -90,12 +93,14 @@ class Handover:
             frontier={shard: max(frontier[shard], targets[shard]) for shard in shards},
             lake=_lake_pin(lake),
             views={name: self._compact(states) for name, states in views.items()},
+            books=books,
         )
         if (
             moves
             or built
             or after.views.keys() != before.views.keys()
             or after.frontier.keys() != before.frontier.keys()
+            or after.books.keys() != before.books.keys()
         ):
             after = self._store.swap(before.generation, after, self._token, self._clock.now_us())
             self._collect_garbage()
@@ -135,6 +140,12 @@ class Handover:
         if sql not in self._compiled:
             self._compiled[sql] = compile_view(sql, self._fields)
         return self._compiled[sql]
+
+    def _booked(self, manifest: Manifest, shard: str, target: int) -> Book:
+        """The shard's book, carried on to the new frontier: after that the stream may let its epochs go."""
+        book = manifest.books.get(shard, Book())
+        fresh = [seal for seal in self._stream.seals(shard, book.epoch) if seal.epoch <= target]
+        return carried_on(book, target, [seal.counts for seal in fresh])
 
     # -- one shard, one view -------------------------------------------------------------------------------------
 

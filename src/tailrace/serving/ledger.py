@@ -1,15 +1,34 @@
 """Conservation of records: what came in is stored, dead-lettered or deduplicated, and every stage holds what it should.
 
 `received = stored + dead_lettered + deduplicated` is counted in the append's own transaction; the stages after it count what
-they hold by themselves, so that a record lost or doubled on the way shows as a difference here.
+they hold by themselves, so that a record lost or doubled on the way shows as a difference here. What the stream's seals said up
+to the frontier is kept in the manifest's books, so that the stream may let its oldest epochs go, and a look costs the same after
+a year as after a minute.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from tailrace.serving.pin import Pinned
-from tailrace.stream.base import LedgerCounts, StreamBackend
+from tailrace.states.manifest import Book, BookDifference, Manifest
+from tailrace.stream.base import EpochSeal, LedgerCounts, StreamBackend
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one stage holds of a shard's epochs `after`+1..`through`, and what the stream had stored in them (records)."""
+
+    name: str
+    shard: str
+    held: int
+    expected: int
+    after: int
+    through: int
 
 
 def ledger(stream: StreamBackend, pinned: Pinned) -> dict[str, Any]:
@@ -22,14 +41,15 @@ def ledger(stream: StreamBackend, pinned: Pinned) -> dict[str, Any]:
     totals = {"speed": 0, "lake": 0, "batch": 0}
     difference: dict[str, Any] | None = None
     for shard in (s.id for s in stream.shards()):
-        stored = {seal.epoch: seal.counts for seal in stream.seals(shard)}
-        received = sum(stored.values(), received + stream.end(shard).open_counts)
-        for stage, held, through in _stages(pinned, shard):
-            totals[stage] += held
-            expected = sum(c.stored for epoch, c in stored.items() if through[0] < epoch <= through[1])
-            if held != expected and difference is None:
-                epochs = {"epoch_first": through[0] + 1, "epoch_last": through[1]}
-                difference = {"stage": stage, "shard": shard, "expected": expected, "held": held, **epochs}
+        book = pinned.manifest.books.get(shard, Book())
+        open_counts = stream.end(shard).open_counts
+        seals = stream.seals(shard, book.epoch)
+        received = sum((seal.counts for seal in seals), received + booked(book) + open_counts)
+        difference = difference or _noted(shard, book)
+        for stage in _stages(pinned, shard, book, seals):
+            totals[stage.name] += stage.held
+            if stage.held != stage.expected:
+                difference = difference or _difference(stage)
     return {
         "received": received.received,
         "stored": received.stored,
@@ -41,16 +61,76 @@ def ledger(stream: StreamBackend, pinned: Pinned) -> dict[str, Any]:
     }
 
 
-def _stages(pinned: Pinned, shard: str) -> list[tuple[str, int, tuple[int, int]]]:
-    """(stage, records held, epochs (after, through]) for each stage that has anything of the shard to compare."""
+def booked(book: Book) -> LedgerCounts:
+    return LedgerCounts(book.stored, book.dead_lettered, book.deduplicated)
+
+
+def carried_on(book: Book, epoch: int, fresh: Iterable[LedgerCounts]) -> Book:
+    """The book through `epoch`; `fresh`: what came in since its own."""
+    counts = sum(fresh, booked(book))
+    return msgspec.structs.replace(
+        book,
+        epoch=max(book.epoch, epoch),
+        stored=counts.stored,
+        dead_lettered=counts.dead_lettered,
+        deduplicated=counts.deduplicated,
+    )
+
+
+def compared(book: Book, before: Book, epochs: tuple[int, int], held: int) -> Book:
+    """`book`, which has moved on from `before` by `epochs`, with the difference noted if batch found `held` records and not so many."""
+    expected = book.stored - before.stored
+    if book.difference is not None or before.epoch != epochs[0] - 1 or expected == held:
+        return book
+    noted = BookDifference(epoch_first=epochs[0], epoch_last=epochs[1], expected=expected, held=held)
+    return msgspec.structs.replace(book, difference=noted)
+
+
+def _stages(pinned: Pinned, shard: str, book: Book, seals: list[EpochSeal]) -> Iterator[Stage]:
+    """The stages that have anything of the shard to compare. `seals`: of the epochs above the book's."""
+
+    def stored(after: int, through: int) -> int:
+        return sum(seal.counts.stored for seal in seals if after < seal.epoch <= through)
+
     manifest = pinned.manifest
-    frontier = manifest.frontier.get(shard, 0)
-    stages = [("lake", manifest.lake.rows.get(shard, 0), (0, manifest.lake.epochs.get(shard, 0)))]
+    frontier, lake_epoch = manifest.frontier.get(shard, 0), manifest.lake.epochs.get(shard, 0)
+    yield Stage(
+        "lake", shard, manifest.lake.rows.get(shard, 0), book.stored + stored(book.epoch, lake_epoch), 0, lake_epoch
+    )
     for view in pinned.views.values():
-        held = sum(s.records for s in manifest.views[view.name].segments if s.shard == shard)
-        stages.append(("batch", held, (0, frontier)))
+        yield Stage(
+            "batch",
+            shard,
+            batch_records(manifest, view.name, shard),
+            book.stored + stored(book.epoch, frontier),
+            0,
+            frontier,
+        )
         sealed = [e for e in pinned.speed.of(view.version).epochs if e.shard == shard and e.sealed]
         if sealed:
-            stages.append(("speed", sum(e.records for e in sealed), (frontier, sealed[-1].epoch)))
+            through = sealed[-1].epoch
+            yield Stage("speed", shard, sum(e.records for e in sealed), stored(frontier, through), frontier, through)
         break
-    return stages
+
+
+def batch_records(manifest: Manifest, view: str, shard: str) -> int:
+    """Good records of a shard that the view's batch segments were computed from."""
+    return sum(s.records for s in manifest.views[view].segments if s.shard == shard)
+
+
+def _noted(shard: str, book: Book) -> dict[str, Any] | None:
+    noted = book.difference
+    if noted is None:
+        return None
+    return _difference(Stage("batch", shard, noted.held, noted.expected, noted.epoch_first - 1, noted.epoch_last))
+
+
+def _difference(stage: Stage) -> dict[str, Any]:
+    return {
+        "stage": stage.name,
+        "shard": stage.shard,
+        "expected": stage.expected,
+        "held": stage.held,
+        "epoch_first": stage.after + 1,
+        "epoch_last": stage.through,
+    }

@@ -53,13 +53,36 @@ class LakePin(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
 
 
+class Book(msgspec.Struct, frozen=True, kw_only=True):
+    """What the seals of one shard say came in, all told, in its epochs up to `epoch`; the stream may have let them go since.
+
+    `difference`: the first range of epochs of which the lake gave batch another number of records than the stream had stored.
+    """
+
+    epoch: int = 0
+    stored: int = 0
+    dead_lettered: int = 0
+    deduplicated: int = 0
+    difference: BookDifference | None = None
+
+
+class BookDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """`expected`: records that the stream stored in these epochs; `held`: those that batch found in the lake."""
+
+    epoch_first: int
+    epoch_last: int
+    expected: int
+    held: int
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """`frontier`: every shard -> last epoch that the batch segments cover (0: none). `views`: by name."""
+    """`frontier`: every shard -> last epoch that the batch segments cover (0: none). `views`: by name. `books`: by shard."""
 
     generation: int = 0
     frontier: dict[str, int] = {}
     lake: LakePin = LakePin()
     views: dict[str, ViewStates] = {}
+    books: dict[str, Book] = {}
 
     def segment_files(self) -> set[str]:
         return {f for view in self.views.values() for s in view.segments for f in s.files.values()}
