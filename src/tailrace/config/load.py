@@ -3,7 +3,7 @@
 Called once by the command line; the processes that it starts get the finished values (`handed_on.py`), so that a file edited
 under a running node changes nothing by halves. Relative folders in the file count from the file's own folder.
 
-    data_dir = "tailrace-data"        [stream] [ingest] [speed] [batch] [query]   numbers of settings.py, by their names
+    data_dir = "tailrace-data"        [stream] [ingest] [speed] [batch] [retention] [query]   numbers of settings.py, by their names
     views_dir = "views"               [[fields]]   name, type, source, scale, unit, zone: a new field, or a default one changed
     listen = "127.0.0.1:8080"
 """
@@ -28,7 +28,7 @@ FILE_NAME = "tailrace.toml"
 DATA_DIR = "tailrace-data"
 VIEWS_DIR = "views"
 _TOP = ("data_dir", "views_dir", "listen", "fields")
-SECTIONS = ("stream", "ingest", "speed", "batch", "query")
+SECTIONS = ("stream", "ingest", "speed", "batch", "retention", "query")
 
 
 def load_settings(

@@ -49,6 +49,19 @@ class BatchSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """How long things are kept and how much of them, 0: without limit; what is older, or too much, goes oldest first.
+
+    The stream never lets go of what batch has not taken over, whatever these say. Ages count from arrival.
+    """
+
+    stream_age_s: int = 86_400
+    stream_bytes_max: int = 0
+    dead_letters_age_s: int = 30 * 86_400
+    dead_letters_bytes_max: int = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
 class QuerySettings:
     timeout_s: int = 30
     memory_bytes_max: int = 512 << 20
@@ -68,6 +81,7 @@ class Settings:
     ingest: IngestSettings = field(default_factory=IngestSettings)
     speed: SpeedSettings = field(default_factory=SpeedSettings)
     batch: BatchSettings = field(default_factory=BatchSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     query: QuerySettings = field(default_factory=QuerySettings)
 
     @property
@@ -90,3 +104,7 @@ class Settings:
     @property
     def manifest_path(self) -> Path:
         return self.data_dir / "manifest.db"
+
+    @property
+    def dead_letters_path(self) -> Path:
+        return self.data_dir / "deadletters.db"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -12,7 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from tailrace.dashboard.app import routes as page_routes
-from tailrace.dashboard.dead_letters_api import list_dead_letters, read_dead_letter
+from tailrace.dashboard.dead_letters_api import list_dead_letters, read_dead_letter, redrive
 from tailrace.dashboard.encode import error_response, json_response
 from tailrace.dashboard.live import LiveSession
 from tailrace.dashboard.openapi import document
@@ -33,6 +34,7 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/query", query, methods=["POST"]),
             Route("/v1/tail", tail),
             Route("/v1/deadletters", list_dead_letters),
+            Route("/v1/deadletters/redrive", redrive, methods=["POST"]),
             Route("/v1/deadletters/{id}", read_dead_letter),
             WebSocketRoute("/v1/live", live),
             Route("/v1/pipeline", pipeline),
@@ -45,6 +47,7 @@ def create_app(services: NodeServices) -> Starlette:
         exception_handlers={TailraceError: error_response, Exception: error_response, 404: not_found, 405: not_allowed},
     )
     app.state.services = services
+    app.state.redrive_lock = asyncio.Lock()
     app.state.query_client = httpx.AsyncClient(
         transport=httpx.AsyncHTTPTransport(uds=str(services.query_socket)), base_url="http://query", timeout=None
     )

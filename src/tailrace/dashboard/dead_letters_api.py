@@ -1,23 +1,28 @@
-"""`/v1/deadletters` and `/v1/deadletters/{id}`: the lines that could not be read."""
+"""`/v1/deadletters`, `/v1/deadletters/{id}`, `/v1/deadletters/redrive`: the lines that could not be read."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tailrace.dashboard.encode import json_response, known_parameters, limit_of
 from tailrace.dashboard.services import NodeServices
-from tailrace.errors import Invalid
+from tailrace.errors import Invalid, Unavailable
 from tailrace.model.sequence import sequence_number
 from tailrace.model.verdict import Verdict
 from tailrace.model.window import iso
-from tailrace.serving.dead_letters import DeadLetter, newest, one, total
+from tailrace.serving.redrive import Redrive
+from tailrace.stream.dead_letters import DeadLetter
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 1_000
+REDRIVE_MAX = 1_000_000
 SHOWN_BYTES_MAX = 2_048
 
 
@@ -28,8 +33,9 @@ async def list_dead_letters(request: Request) -> Response:
     limit, verdict = limit_of(params, 1, LIMIT_MAX, LIMIT_DEFAULT), _verdict(params.get("verdict"))
 
     def answer() -> dict[str, Any]:
-        found = newest(services.stream, limit, verdict)
-        return {"dead_letters": [_shown(letter, SHOWN_BYTES_MAX) for letter in found], "total": total(services.stream)}
+        letters = services.dead_letters
+        found = letters.newest(limit, verdict)
+        return {"dead_letters": [_shown(letter, SHOWN_BYTES_MAX) for letter in found], "total": letters.total()}
 
     return json_response(await asyncio.to_thread(answer))
 
@@ -38,12 +44,38 @@ async def read_dead_letter(request: Request) -> Response:
     """All of one; with `?raw`, just its bytes."""
     services: NodeServices = request.app.state.services
     params = known_parameters(request, {"raw"})
-    letter = await asyncio.to_thread(one, services.stream, request.path_params["id"])
+    letter = await asyncio.to_thread(services.dead_letters.one, request.path_params["id"])
     if "raw" in params:
         # Never shown by a browser: these bytes are whatever a client has sent.
         headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
         return Response(letter.raw, media_type="application/octet-stream", headers=headers)
     return json_response(_shown(letter, len(letter.raw)))
+
+
+async def redrive(request: Request) -> Response:
+    """Body: a `Redrive` as JSON; empty: all that were not sent yet."""
+    services: NodeServices = request.app.state.services
+    known_parameters(request, set())
+    wish = _wish(await request.body())
+    lock: asyncio.Lock = request.app.state.redrive_lock
+    if lock.locked():
+        raise Unavailable("another redrive runs", retry_after_s=2, hint="ask again when it has ended")
+    async with lock:
+        done = await asyncio.to_thread(services.redriver.run, wish)
+    return json_response(msgspec.to_builtins(done, builtin_types=(Decimal, datetime)))
+
+
+def _wish(body: bytes) -> Redrive:
+    try:
+        wish = msgspec.json.decode(body, type=Redrive) if body.strip() else Redrive()
+    except msgspec.MsgspecError as error:
+        raise Invalid(
+            f"the body is not a redrive: {error}", hint='for example {"verdict": "malformed", "format": "combined"}'
+        ) from error
+    _verdict(wish.verdict)
+    if not 1 <= wish.limit <= REDRIVE_MAX:
+        raise Invalid(f"limit is `{wish.limit}`", hint=f"use 1 to {REDRIVE_MAX}")
+    return wish
 
 
 def placed(letter: DeadLetter) -> dict[str, Any]:
@@ -54,6 +86,7 @@ def placed(letter: DeadLetter) -> dict[str, Any]:
         "sequence_number": sequence_number(letter.shard, letter.offset),
         "arrived_at": iso(letter.arrived_at_us),
         "reason": letter.reason,
+        "redriven_at": iso(letter.redriven_at_us) if letter.redriven_at_us is not None else None,
     }
 
 

@@ -6,6 +6,19 @@ from typing import Any
 
 from tailrace import __version__
 
+_REDRIVE = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "ids": {"type": "array", "items": {"type": "string"}},
+        "verdict": {"type": ["string", "null"]},
+        "format": {"type": "string", "default": "json"},
+        "key_field": {"type": "string"},
+        "response_time": {"type": "string"},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
+        "preview": {"type": "boolean", "default": False},
+    },
+}
 _ERROR = {"$ref": "#/components/schemas/Error"}
 
 
@@ -148,6 +161,13 @@ def _other_paths() -> dict[str, Any]:
                     _parameter("verdict", "query", "only of this kind, e.g. no_timestamp"),
                 ],
                 errors=(400,),
+            )
+        },
+        "/v1/deadletters/redrive": {
+            "post": _operation(
+                "Read dead letters anew and append those that can be read, each once; with `preview`, only say which",
+                body={"application/json": {"schema": _REDRIVE}},
+                errors=(400, 404, 503),
             )
         },
         "/v1/deadletters/{id}": {

@@ -17,9 +17,9 @@ from tailrace.errors import Unavailable
 from tailrace.model.sequence import sequence_number
 from tailrace.model.shard import Shard
 from tailrace.model.window import iso
-from tailrace.serving.dead_letters import DeadLetter
 from tailrace.serving.ledger import ledger
 from tailrace.serving.pin import Pinned
+from tailrace.stream.dead_letters import DeadLetter
 
 RAW_BYTES_SHOWN = 2_000
 RATE_WINDOW_US = 10_000_000
@@ -32,7 +32,7 @@ async def pipeline(request: Request) -> Response:
 
     def answer() -> dict[str, Any]:
         state = _pipeline(services)
-        recent = services.dead_letters.of(state["dead_letters"]["count"])
+        recent = services.newest_letters.of(state["dead_letters"]["count"])
         state["dead_letters"]["recent"] = [_dead_letter_row(letter) for letter in recent]
         return state
 

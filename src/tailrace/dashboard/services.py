@@ -9,10 +9,11 @@ from pathlib import Path
 from tailrace.config.settings import Settings
 from tailrace.errors import Unavailable
 from tailrace.runtime.clock import Clock
-from tailrace.serving.dead_letters import Newest
+from tailrace.serving.dead_letters import DeadLetters, Newest
 from tailrace.serving.follower import Follower
 from tailrace.serving.merge import Merger
 from tailrace.serving.pin import Pinned
+from tailrace.serving.redrive import Redriver
 from tailrace.serving.subscribe import LiveResults
 from tailrace.states.manifest import ManifestStore
 from tailrace.stream.base import StreamBackend
@@ -32,7 +33,9 @@ class NodeServices:
     follower: Follower
     merger: Merger
     live: LiveResults
-    dead_letters: Newest
+    dead_letters: DeadLetters
+    newest_letters: Newest
+    redriver: Redriver
     store: ManifestStore
     settings: Settings
     clock: Clock

@@ -6,11 +6,13 @@ import logging
 import os
 
 from tailrace.batch.consumer import consume
+from tailrace.batch.dead_letters import DeadLetterStore
 from tailrace.batch.lake.iceberg import IcebergLake
 from tailrace.pipeline.role import RoleArguments
 from tailrace.runtime.clock import SystemClock
 from tailrace.serving.batch_loop import run_batch
 from tailrace.serving.handover import CycleReport, Handover
+from tailrace.serving.housekeeping import Housekeeping
 from tailrace.states.manifest import ManifestStore
 from tailrace.stream.backends.embedded import open_embedded
 
@@ -30,13 +32,17 @@ def run(arguments: RoleArguments) -> None:
         stream, lake, store, settings.states_dir, settings.fields, clock, settings.batch.compact_segments_min
     )
 
+    letters = DeadLetterStore(settings.dead_letters_path)
+    house = Housekeeping(stream, store, letters, settings.retention, clock)
+
     def consume_sealed() -> bool:
         consumed = consume(stream, lake)
         return consumed is not None and consumed.waiting > 0
 
     lifeline.ready()
     try:
-        run_batch(consume_sealed, handover, store, clock, settings.batch.interval_ms / 1000, lifeline.stop, _report)
+        interval_s = settings.batch.interval_ms / 1000
+        run_batch(consume_sealed, handover, store, clock, interval_s, lifeline.stop, _report, house.run)
     finally:
         lake.close()
         stream.close()

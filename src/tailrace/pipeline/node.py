@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tailrace.batch.dead_letters import DeadLetterStore
 from tailrace.config.settings import Settings
 from tailrace.dashboard.api import create_app
 from tailrace.dashboard.services import NodeServices, ProcessInfo
+from tailrace.formats.base import Limits
 from tailrace.pipeline.role import RoleArguments
 from tailrace.pipeline.run_file import read_run_file
 from tailrace.pipeline.sealer import run_sealer
@@ -15,9 +17,10 @@ from tailrace.pipeline.sockets import QUERY as QUERY_SOCKET
 from tailrace.pipeline.sockets import socket_path
 from tailrace.pipeline.web import serve
 from tailrace.runtime.clock import Clock, SystemClock
-from tailrace.serving.dead_letters import Newest
+from tailrace.serving.dead_letters import DeadLetters, Newest
 from tailrace.serving.follower import Follower
 from tailrace.serving.merge import Merger
+from tailrace.serving.redrive import Redriver
 from tailrace.serving.subscribe import LiveResults
 from tailrace.speed.backends.embedded import EmbeddedSpeed
 from tailrace.speed.base import MakeSpeed
@@ -55,12 +58,25 @@ def _services(settings: Settings, stream: EmbeddedStream, store: ManifestStore, 
         clock,
         settings.speed.poll_ms / 1000,
     )
+    store_of_letters = DeadLetterStore(settings.dead_letters_path)
+    letters = DeadLetters(stream, store_of_letters)
+    ingest = settings.ingest
+    redriver = Redriver(
+        stream,
+        store_of_letters,
+        settings.fields,
+        Limits(ingest.line_bytes_max, ingest.depth_max),
+        ingest.key_field,
+        clock,
+    )
     return NodeServices(
         stream=stream,
         follower=follower,
         merger=merger,
         live=LiveResults(merger),
-        dead_letters=Newest(stream, DEAD_LETTERS_SHOWN),
+        dead_letters=letters,
+        newest_letters=Newest(letters, DEAD_LETTERS_SHOWN),
+        redriver=redriver,
         store=store,
         settings=settings,
         clock=clock,

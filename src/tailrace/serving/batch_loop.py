@@ -17,6 +17,7 @@ from tailrace.states.manifest import ManifestStore
 LOG = logging.getLogger(__name__)
 LOOK_S = 0.5
 RETRY_S = 2.0
+HOUSE_S = 60.0
 
 
 def run_batch(
@@ -27,12 +28,14 @@ def run_batch(
     interval_s: float,
     stop: threading.Event,
     on_cycle: Callable[[CycleReport], None] = lambda report: None,
+    keep_house: Callable[[], None] = lambda: None,
 ) -> None:
-    """Until `stop`. `consume` moves sealed epochs into the lake and says whether more of them wait already.
+    """Until `stop`. `consume` moves sealed epochs into the lake and says whether more of them wait already; `keep_house` is called
+    after each cycle that left nothing waiting, and once in a while in any case.
 
     Raises Fenced when another batch process has taken over.
     """
-    due_s = clock.monotonic_s()
+    due_s = kept_s = clock.monotonic_s()
     while not stop.is_set():
         try:
             if clock.monotonic_s() >= due_s:
@@ -41,6 +44,9 @@ def run_batch(
                 behind = more or bool(report.waiting)
                 due_s = clock.monotonic_s() + (LOOK_S if behind else interval_s)
                 on_cycle(report)
+                if not behind or clock.monotonic_s() - kept_s >= HOUSE_S:
+                    keep_house()
+                    kept_s = clock.monotonic_s()
             elif views_to_build(store):
                 on_cycle(handover.cycle())
         except Fenced:

@@ -193,8 +193,9 @@ class StreamBackend(Protocol):
         """The offset at which a reader with this start begins; for AT_TIMESTAMP, the first block that arrived at or after it."""
         ...
 
-    def trim(self, shard_id: str, through_epoch: int, before_us: int) -> int:
-        """Drop whole closed files whose epochs are all <= `through_epoch` and that were closed before `before_us`.
+    def trim(self, shard_id: str, through_epoch: int, before_us: int, bytes_max: int | None = None) -> int:
+        """Drop whole closed files, oldest first, whose epochs are all <= `through_epoch`: those that were closed before `before_us`,
+        and then more of them while the shard has more than `bytes_max` bytes on disk (None: no limit).
 
         Returns the number of files dropped. The caller passes its own frontier, so nothing unread by batch goes.
         """

@@ -266,6 +266,23 @@ class PositionCases(StreamCase):
                 call()
             assert trimmed.value.earliest == 20
 
+    def test_trim_by_size_drops_the_oldest_until_the_rest_fits(
+        self, harness: StreamHarness, stream: StreamBackend, shard_id: str
+    ) -> None:
+        for start in range(0, 4000, 1000):
+            durable(stream.append(sample_batch(shard_id, range(start, start + 1000))))
+            harness.clock.advance(HOUR_S)
+            stream.seal(shard_id)
+        durable(stream.append(sample_batch(shard_id, [4000])))
+        size = stream.end(shard_id).bytes
+        assert stream.trim(shard_id, 4, 0, size) == 0
+        assert stream.trim(shard_id, 1, 0, 1) == 1
+        assert stream.end(shard_id).earliest_offset == 1000
+        assert stream.trim(shard_id, 4, 0, stream.end(shard_id).bytes - 1) == 1
+        assert stream.end(shard_id).earliest_offset == 2000
+        assert stream.trim(shard_id, 4, 0, 0) == 2
+        assert [line.raw for line in read_lines(stream, shard_id, 4000)] == [sample_raw(4000)]
+
     def test_stream_goes_on_after_all_was_trimmed(
         self, harness: StreamHarness, stream: StreamBackend, shard_id: str
     ) -> None:

@@ -9,17 +9,20 @@ from tailrace.stream.backends.embedded.files import ShardFiles
 from tailrace.stream.backends.embedded.locks import exclusive
 
 
-def drop_files(files: ShardFiles, lock_path: Path, through_epoch: int, before_us: int) -> int:
-    """Drop closed files from the oldest on, as long as each has only epochs <= `through_epoch` and was closed before `before_us`.
-
-    The newest file stays even if it is closed: it alone says where the shard ends. Returns how many were dropped.
-    """
+def drop_files(
+    files: ShardFiles, lock_path: Path, through_epoch: int, before_us: int, bytes_max: int | None = None
+) -> int:
+    """See `StreamBackend.trim`. The newest file stays even if it is closed: it alone says where the shard ends."""
     with exclusive(lock_path):
+        kept = files.all()
+        size = sum(file.size_bytes() for file in kept)
         dropped = 0
-        for file in files.all()[:-1]:
+        for file in kept[:-1]:
             state = file.state()
-            if not state.closed or state.open_epoch - 1 > through_epoch or state.closed_at_us >= before_us:
+            wanted = state.closed_at_us < before_us or (bytes_max is not None and size > bytes_max)
+            if not state.closed or state.open_epoch - 1 > through_epoch or not wanted:
                 break
+            size -= file.size_bytes()
             file.path.unlink()
             dropped += 1
         if dropped:

@@ -104,11 +104,11 @@ class EmbeddedStream:
         with translated(files.folder):
             return reading.offset_at(files, start)
 
-    def trim(self, shard_id: str, through_epoch: int, before_us: int) -> int:
+    def trim(self, shard_id: str, through_epoch: int, before_us: int, bytes_max: int | None = None) -> int:
         self._check_writable()
         files = self._shard(shard_id)
         with translated(files.folder):
-            return drop_files(files, self._open[shard_id].lock_path, through_epoch, before_us)
+            return drop_files(files, self._open[shard_id].lock_path, through_epoch, before_us, bytes_max)
 
     def close(self) -> None:
         with self._lock:

@@ -43,6 +43,11 @@ class _ShardLog:
     open_first: int = 0
     counts: LedgerCounts = field(default_factory=LedgerCounts)
 
+    def size_from(self, offset: int) -> int:
+        """Bytes of the blocks from `offset` on."""
+        tables = (t for b in self.blocks if b.first_offset >= offset for t in (b.columns, b.raw) if t is not None)
+        return sum(table.nbytes for table in tables)
+
 
 class MemoryStream:
     """See StreamBackend. Each sealed epoch counts as a closed file, so `trim` drops by the epoch. Nothing is queued."""
@@ -115,11 +120,14 @@ class MemoryStream:
                     _check_kept(log, shard_id, offset)
                     return offset
 
-    def trim(self, shard_id: str, through_epoch: int, before_us: int) -> int:
+    def trim(self, shard_id: str, through_epoch: int, before_us: int, bytes_max: int | None = None) -> int:
         with self._lock:
             log = self._log(shard_id)
             dropped = 0
-            while log.seals and log.seals[0].epoch <= through_epoch and log.seals[0].sealed_at_us < before_us:
+            while log.seals and log.seals[0].epoch <= through_epoch:
+                too_large = bytes_max is not None and log.size_from(log.earliest) > bytes_max
+                if log.seals[0].sealed_at_us >= before_us and not too_large:
+                    break
                 log.earliest = log.seals.pop(0).last_offset + 1
                 dropped += 1
             log.blocks = [b for b in log.blocks if b.first_offset >= log.earliest]

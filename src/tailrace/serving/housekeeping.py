@@ -1,0 +1,72 @@
+"""What keeps a node the same size after a year: dead letters out of the stream, then the stream's oldest epochs away.
+
+Runs in the batch process after each cycle. Every step may be killed and is done again; none of them holds up another for long, and
+a step that fails is told and does not keep the others from their work.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tailrace.batch.dead_letters import DeadLetterStore, LetterMark, copy_dead_letters
+from tailrace.config.settings import RetentionSettings
+from tailrace.errors import TailraceError
+from tailrace.runtime.clock import Clock
+from tailrace.states.manifest import ManifestStore
+from tailrace.stream.base import StreamBackend
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeping:
+    """`run` is called again and again by one thread."""
+
+    stream: StreamBackend
+    store: ManifestStore
+    letters: DeadLetterStore
+    retention: RetentionSettings
+    clock: Clock
+
+    def run(self) -> None:
+        covered = {shard: book.epoch for shard, book in self.store.current().books.items()}
+        for step in (lambda: self._keep_letters(covered), self._drop_letters, lambda: self._trim(covered)):
+            _attempt(step)
+
+    def _keep_letters(self, covered: Mapping[str, int]) -> None:
+        copied = copy_dead_letters(self.stream, self.letters, covered)
+        if copied:
+            LOG.info("%d dead letters are kept beside the stream", copied)
+
+    def _drop_letters(self) -> None:
+        age_s = self.retention.dead_letters_age_s
+        gone = self.letters.retain(self._before_us(age_s), self.retention.dead_letters_bytes_max)
+        if gone:
+            LOG.info("%d dead letters were let go: too old, or too many", gone)
+
+    def _trim(self, covered: Mapping[str, int]) -> None:
+        """Each shard gets its share of the bytes. Nothing goes that batch has not covered, or whose dead letters are not kept."""
+        marks = self.letters.marks()
+        shards = self.stream.shards()
+        sizes = {shard.id: self.stream.end(shard.id).bytes for shard in shards}
+        total, most = sum(sizes.values()), self.retention.stream_bytes_max
+        for shard in shards:
+            through = min(covered.get(shard.id, 0), marks.get(shard.index, LetterMark()).epoch)
+            share = sizes[shard.id] * most // total if most and total > most else None
+            before_us = self._before_us(self.retention.stream_age_s)
+            dropped = self.stream.trim(shard.id, through, before_us, share) if through else 0
+            if dropped:
+                LOG.info("%s lets %d files go; epochs up to %d are in the lake", shard.id, dropped, through)
+
+    def _before_us(self, age_s: int) -> int:
+        return self.clock.now_us() - age_s * 1_000_000 if age_s else 0
+
+
+def _attempt(step: Callable[[], None]) -> None:
+    try:
+        step()
+    except (TailraceError, OSError, sqlite3.Error) as error:
+        LOG.error("housekeeping stands still: %s", error)
