@@ -59,6 +59,13 @@ class RetentionSettings:
     stream_bytes_max: int = 0
     dead_letters_age_s: int = 30 * 86_400
     dead_letters_bytes_max: int = 1 << 30
+    states_fine_age_s: int = 7 * 86_400
+    """Windows shorter than a minute; at least a minute stays of them."""
+    states_minute_age_s: int = 30 * 86_400
+    """Windows of a minute up to an hour."""
+    states_age_s: int = 400 * 86_400
+    """Windows of an hour and longer."""
+    states_bytes_max: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,9 @@ def run(arguments: RoleArguments) -> None:
     stream = open_embedded(settings.stream_dir, settings.stream, settings.fields, clock)
     lake = IcebergLake(settings.lake_dir, settings.fields, clock)
     store = ManifestStore(settings.manifest_path)
+    segments_min = settings.batch.compact_segments_min
     handover = Handover(
-        stream, lake, store, settings.states_dir, settings.fields, clock, settings.batch.compact_segments_min
+        stream, lake, store, settings.states_dir, settings.fields, clock, segments_min, settings.retention
     )
 
     letters = DeadLetterStore(settings.dead_letters_path)

@@ -15,12 +15,14 @@ import msgspec
 
 from tailrace.batch.base import Lake, LakeSnapshot
 from tailrace.batch.recompute import recompute
+from tailrace.config.settings import RetentionSettings
 from tailrace.errors import Corrupt
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock
 from tailrace.serving.drift import compare
 from tailrace.serving.ledger import carried_on, compared
-from tailrace.states.compaction import compact, merge_tables
+from tailrace.serving.tidy import Tidy
+from tailrace.states.compaction import merge_tables, roll_up
 from tailrace.states.manifest import Book, Finding, LakePin, Manifest, ManifestStore, ViewStates, WantedView
 from tailrace.states.segment import Segment, SpeedSegment, list_speed_segments, read_speed_segment, write_batch_segment
 from tailrace.states.tables import StateTables, concat_states
@@ -29,8 +31,6 @@ from tailrace.views import CompiledView, compile_view
 from tailrace.views.dialects.duckdb import schemas
 
 LOG = logging.getLogger(__name__)
-GARBAGE_AGE_US = 600_000_000
-"""Segment files that no manifest of the last ten minutes names are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Handover:
         fields: Fields,
         clock: Clock,
         segments_min: int,
+        retention: RetentionSettings | None = None,
     ) -> None:
         self._stream = stream
         self._lake = lake
@@ -64,9 +65,9 @@ class Handover:
         self._states_dir = states_dir
         self._fields = fields
         self._clock = clock
-        self._segments_min = segments_min
         self._token = store.acquire_token()
         self._compiled: dict[str, CompiledView] = {}
+        self._tidy = Tidy(store, states_dir, self._compile, clock, segments_min, retention or RetentionSettings())
 
     def cycle(self) -> CycleReport:
         """Build wanted views that are not served yet, move the frontier as far as the lake and speed allow, swap."""
@@ -92,18 +93,12 @@ class Handover:
             before,
             frontier={shard: max(frontier[shard], targets[shard]) for shard in shards},
             lake=_lake_pin(lake),
-            views={name: self._compact(states) for name, states in views.items()},
+            views=self._tidy.views(views),
             books=books,
         )
-        if (
-            moves
-            or built
-            or after.views.keys() != before.views.keys()
-            or after.frontier.keys() != before.frontier.keys()
-            or after.books.keys() != before.books.keys()
-        ):
+        if msgspec.structs.replace(after, lake=before.lake) != before:
             after = self._store.swap(before.generation, after, self._token, self._clock.now_us())
-            self._collect_garbage()
+            self._tidy.collect_garbage()
         return CycleReport(after.generation, moves, built, records, drift, waiting)
 
     # -- views ---------------------------------------------------------------------------------------------------
@@ -131,8 +126,10 @@ class Handover:
         for shard, last in frontier.items():
             if last == 0:
                 continue
-            tables, records = self._recompute(self._compile(wanted.sql), lake, shard, (1, last))
-            segments.append(write_batch_segment(self._states_dir, wanted.version, shard, (1, last), records, tables))
+            view = self._compile(wanted.sql)
+            tables, records = self._recompute(view, lake, shard, (1, last))
+            segment = self._write(view, shard, (1, last), records, tables)
+            segments.append(roll_up(self._states_dir, view, segment, tables))
         LOG.info("view %s version %s is built from history", wanted.name, wanted.version)
         return ViewStates(name=wanted.name, version=wanted.version, sql=wanted.sql, segments=tuple(segments))
 
@@ -187,7 +184,22 @@ class Handover:
                 )
             )
             LOG.error("drift: view %s shard %s epochs %s: %d state rows differ", states.name, shard, epochs, differing)
-        return write_batch_segment(self._states_dir, states.version, shard, epochs, records, tables), differing
+        return self._write(view, shard, epochs, records, tables), differing
+
+    def _write(
+        self, view: CompiledView, shard: str, epochs: tuple[int, int], records: int, tables: StateTables
+    ) -> Segment:
+        now_us = self._clock.now_us()
+        return write_batch_segment(
+            self._states_dir,
+            view.version,
+            shard,
+            epochs,
+            records,
+            tables,
+            window_us=view.window_us,
+            arrived_us=(now_us, now_us),
+        )
 
     def _recompute(
         self, view: CompiledView, lake: LakeSnapshot, shard: str, epochs: tuple[int, int]
@@ -213,20 +225,6 @@ class Handover:
         if len(segments) == 1:
             return segments[0].tables, records
         return merge_tables(view, concat_states([s.tables for s in segments], schemas(view))), records
-
-    # -- housekeeping --------------------------------------------------------------------------------------------
-
-    def _compact(self, states: ViewStates) -> ViewStates:
-        segments = compact(self._states_dir, self._compile(states.sql), states.segments, self._segments_min)
-        return msgspec.structs.replace(states, segments=segments)
-
-    def _collect_garbage(self) -> None:
-        now_us = self._clock.now_us()
-        live = self._store.live_files(now_us - GARBAGE_AGE_US)
-        for path in (self._states_dir / "batch").glob("*/*.parquet"):
-            old = path.stat().st_mtime_ns // 1000 < now_us - GARBAGE_AGE_US
-            if old and str(path.relative_to(self._states_dir)) not in live:
-                path.unlink(missing_ok=True)
 
 
 def _lake_pin(lake: LakeSnapshot) -> LakePin:

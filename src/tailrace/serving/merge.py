@@ -18,6 +18,7 @@ import pyarrow as pa
 from tailrace.errors import Corrupt, Invalid
 from tailrace.model.window import iso
 from tailrace.serving.pin import Pinned
+from tailrace.serving.sources import BatchSource, batch_sources, from_what_is_kept
 from tailrace.states.segment import Segment
 from tailrace.states.tables import concat_states
 from tailrace.views import CompiledView
@@ -50,13 +51,17 @@ class ViewQuery:
 
 @dataclass(frozen=True, slots=True)
 class ViewAnswer:
-    """Rows in the view's SELECT order, ordered by window and keys. `others`: keys merged into the row of null keys."""
+    """Rows in the view's SELECT order, ordered by window and keys. `others`: keys merged into the row of null keys.
+
+    `kept_from_us`: windows that start earlier are not kept any more as short as they were asked for (None: all are kept).
+    """
 
     view: CompiledView
     columns: tuple[str, ...]
     table: pa.Table
     others: int
     truncated: bool
+    kept_from_us: int | None = None
 
 
 class Merger:
@@ -71,21 +76,22 @@ class Merger:
         """Raises NotFound, Unavailable, Invalid (a filter or step the view cannot answer), Corrupt (a segment is damaged)."""
         view, states = pinned.view(name)
         _check_step(view, query)
-        segments = [s for s in states.segments if s.overlaps(query.from_us, query.to_us)]
         speed = [part for epoch in pinned.speed.of(view.version).epochs for part in epoch.parts]
-        return self.finalize(view, segments, concat_states(speed, schemas(view)), query)
+        return self.finalize(view, states.segments, concat_states(speed, schemas(view)), query)
 
     def finalize(
         self, view: CompiledView, segments: Sequence[Segment], speed: Mapping[str, pa.Table], query: ViewQuery
     ) -> ViewAnswer:
         """Merge batch `segments` with `speed` states (either may be empty) and finalize."""
+        query, kept_from_us = from_what_is_kept(view, segments, query)
+        sources = batch_sources(view, segments, query)
         connection = self._connection()
         names = {table: f"merge_{table}" for table in schemas(view)}
         try:
             for table, relation in names.items():
                 connection.register(f"speed_{table}", speed[table])
                 connection.execute(
-                    f"CREATE OR REPLACE TEMP VIEW {relation} AS {self._both_sides(table, segments, speed)}"
+                    f"CREATE OR REPLACE TEMP VIEW {relation} AS {self._both_sides(table, sources, speed)}"
                 )
             statement = finalize_statement(
                 view,
@@ -108,16 +114,17 @@ class Merger:
             for table, relation in names.items():
                 connection.execute(f"DROP VIEW IF EXISTS {relation}")
                 connection.unregister(f"speed_{table}")
-        return _answer(view, table_out, query)
+        return _answer(view, table_out, query, kept_from_us)
 
-    def _both_sides(self, table: str, segments: Sequence[Segment], speed: Mapping[str, pa.Table]) -> str:
+    def _both_sides(self, table: str, sources: Sequence[BatchSource], speed: Mapping[str, pa.Table]) -> str:
         columns = ", ".join(f'"{name}"' for name in speed[table].column_names)
-        live = f"SELECT {columns} FROM speed_{table}"
-        files = [str(self._states_dir / s.files[table]) for s in segments if table in s.files]
-        if not files:
-            return live
-        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-        return f"SELECT {columns} FROM read_parquet([{listed}]) UNION ALL {live}"
+        parts = [f"SELECT {columns} FROM speed_{table}"]
+        for source in sources:
+            files = [str(self._states_dir / level.files[table]) for level in source.levels if table in level.files]
+            if files:
+                listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+                parts.append(f"SELECT {columns} FROM read_parquet([{listed}]){source.condition}")
+        return " UNION ALL ".join(parts)
 
     def _connection(self) -> duckdb.DuckDBPyConnection:
         connection: duckdb.DuckDBPyConnection | None = getattr(self._local, "connection", None)
@@ -140,7 +147,7 @@ def _check_step(view: CompiledView, query: ViewQuery) -> None:
         )
 
 
-def _answer(view: CompiledView, table: pa.Table, query: ViewQuery) -> ViewAnswer:
+def _answer(view: CompiledView, table: pa.Table, query: ViewQuery, kept_from_us: int | None) -> ViewAnswer:
     truncated = table.num_rows > query.limit
     table = table.slice(0, query.limit)
     others = 0
@@ -148,7 +155,7 @@ def _answer(view: CompiledView, table: pa.Table, query: ViewQuery) -> ViewAnswer
         counts = [n for n in table["_others"].to_pylist() if n]
         others = max(counts, default=0)
         table = table.drop_columns(["_others"])
-    return ViewAnswer(view, tuple(table.column_names), table, others, truncated)
+    return ViewAnswer(view, tuple(table.column_names), table, others, truncated, kept_from_us)
 
 
 def rows_of(table: pa.Table) -> list[list[Any]]:

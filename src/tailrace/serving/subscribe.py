@@ -102,6 +102,7 @@ def answer_meta(answer: ViewAnswer, pinned: Pinned) -> dict[str, Any]:
         "rows": rows_of(answer.table),
         "others": answer.others,
         "truncated": answer.truncated,
+        "kept_from": iso(answer.kept_from_us) if answer.kept_from_us is not None else None,
         "position": pinned.position(version),
         "frontier": pinned.frontier(),
         "complete_through": iso(complete) if complete is not None else None,

@@ -85,7 +85,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     books: dict[str, Book] = {}
 
     def segment_files(self) -> set[str]:
-        return {f for view in self.views.values() for s in view.segments for f in s.files.values()}
+        return {path for view in self.views.values() for segment in view.segments for path in segment.paths}
 
 
 class WantedView(msgspec.Struct, frozen=True, kw_only=True):

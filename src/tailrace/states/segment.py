@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,10 +31,24 @@ _FIXED = struct.Struct("<8sII")
 _SPEED_NAME = re.compile(r"(shardId-\d{12})-(\d{10})\.segment")
 
 
-class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch segment, as the manifest names it. `files`: table name -> path below the states folder.
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment's states in windows of `width_us`. `files`: table name -> path below the states folder.
 
-    `records`: good records it was computed from. `window_first_us`..`window_last_us`: its windows (None if it has no rows).
+    `kept_from_us`: windows that start before it have been let go (None: all are there); a table of which nothing is left has no file.
+    """
+
+    width_us: int
+    rows: int
+    bytes: int
+    files: dict[str, str]
+    kept_from_us: int | None = None
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """One batch segment, as the manifest names it. `files`, `rows`, `bytes`, `kept_from_us`: of the view's own windows, as in `Level`.
+
+    `records`: good records it was computed from. `window_first_us`..`window_last_us`: its windows (None if it never had rows).
+    `arrived_first_us`..`arrived_last_us`: when batch took its epochs over (0: not known). `rollups`: coarser levels, ascending.
     """
 
     id: str
@@ -48,6 +62,11 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     window_first_us: int | None
     window_last_us: int | None
     files: dict[str, str]
+    window_us: int = 0
+    kept_from_us: int | None = None
+    arrived_first_us: int = 0
+    arrived_last_us: int = 0
+    rollups: tuple[Level, ...] = ()
 
     def overlaps(self, from_us: int | None, to_us: int | None) -> bool:
         """Whether it has a window that starts in [from_us, to_us); None is no bound."""
@@ -55,22 +74,49 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return (to_us is None or self.window_first_us < to_us) and (from_us is None or self.window_last_us >= from_us)
 
+    def levels(self) -> tuple[Level, ...]:
+        """All of them, ascending; the first has the view's own windows."""
+        own = Level(
+            width_us=self.window_us, rows=self.rows, bytes=self.bytes, files=self.files, kept_from_us=self.kept_from_us
+        )
+        return (own, *self.rollups)
+
+    def with_levels(self, levels: Sequence[Level]) -> Segment:
+        """The same segment with other levels; the first has the view's own windows."""
+        own = levels[0]
+        return msgspec.structs.replace(
+            self,
+            rows=own.rows,
+            bytes=own.bytes,
+            files=own.files,
+            kept_from_us=own.kept_from_us,
+            rollups=tuple(levels[1:]),
+        )
+
+    @property
+    def paths(self) -> list[str]:
+        """Of all its files."""
+        return [path for level in self.levels() for path in level.files.values()]
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(level.bytes for level in self.levels())
+
 
 def write_batch_segment(
-    states_dir: Path, version: str, shard: str, epochs: tuple[int, int], records: int, tables: StateTables
+    states_dir: Path,
+    version: str,
+    shard: str,
+    epochs: tuple[int, int],
+    records: int,
+    tables: StateTables,
+    *,
+    window_us: int = 0,
+    arrived_us: tuple[int, int] = (0, 0),
 ) -> Segment:
     """Write merged `tables` as Parquet; returns once all files are durable. Nothing names them until a manifest does."""
     segment_id = f"{shard}-{epochs[0]:010d}-{epochs[1]:010d}-{unique_id()}"
-    files: dict[str, str] = {}
-    size = 0
-    for name, table in tables.items():
-        relative = f"batch/{version}/{segment_id}.{name}.parquet"
-        sink = pa.BufferOutputStream()
-        pq.write_table(table.sort_by("window_start"), sink, compression="zstd", row_group_size=65_536)
-        data = sink.getvalue()
-        write_atomic(states_dir / relative, memoryview(data))
-        files[name] = relative
-        size += data.size
+    own = write_level(states_dir, f"batch/{version}/{segment_id}", window_us, tables)
     windows = window_range_us(tables)
     return Segment(
         id=segment_id,
@@ -79,15 +125,36 @@ def write_batch_segment(
         epoch_first=epochs[0],
         epoch_last=epochs[1],
         records=records,
-        rows=sum(t.num_rows for t in tables.values()),
-        bytes=size,
+        rows=own.rows,
+        bytes=own.bytes,
         window_first_us=windows[0] if windows else None,
         window_last_us=windows[1] if windows else None,
-        files=files,
+        files=own.files,
+        window_us=window_us,
+        arrived_first_us=arrived_us[0],
+        arrived_last_us=arrived_us[1],
     )
 
 
-def read_batch_table(states_dir: Path, segment: Segment, name: str) -> pa.Table:
+def write_level(
+    states_dir: Path, prefix: str, width_us: int, tables: StateTables, kept_from_us: int | None = None
+) -> Level:
+    """One file a table, `{prefix}.{table}.parquet` below the states folder; durable on return."""
+    files: dict[str, str] = {}
+    size = 0
+    for name, table in tables.items():
+        relative = f"{prefix}.{name}.parquet"
+        sink = pa.BufferOutputStream()
+        pq.write_table(table.sort_by("window_start"), sink, compression="zstd", row_group_size=65_536)
+        data = sink.getvalue()
+        write_atomic(states_dir / relative, memoryview(data))
+        files[name] = relative
+        size += data.size
+    rows = sum(table.num_rows for table in tables.values())
+    return Level(width_us=width_us, rows=rows, bytes=size, files=files, kept_from_us=kept_from_us)
+
+
+def read_batch_table(states_dir: Path, segment: Segment | Level, name: str) -> pa.Table:
     """All rows of one table. Raises Corrupt if the file is missing or does not read."""
     path = states_dir / segment.files[name]
     try:

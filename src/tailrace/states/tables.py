@@ -39,3 +39,9 @@ def window_range_us(tables: StateTables) -> tuple[int, int] | None:
 
 def state_rows(tables: StateTables) -> int:
     return sum(table.num_rows for table in tables.values())
+
+
+def from_window(tables: StateTables, from_us: int) -> dict[str, pa.Table]:
+    """The rows of windows that start at `from_us` (microseconds) or after it."""
+    start = pa.scalar(from_us, pa.timestamp("us", tz="UTC"))
+    return {name: table.filter(pc.greater_equal(table["window_start"], start)) for name, table in tables.items()}

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from tailrace.views.plan import WINDOW_COLUMN
+
 
 def window_sql(instant: str, width_us: int) -> str:
     """Integers only, and half the cost of time_bucket. The second remainder is for instants before 1970."""
     us = f"epoch_us({instant})"
     return f"make_timestamptz({us} - ({us} % {width_us} + {width_us}) % {width_us})"
+
+
+def coarser(source: str, width_us: int) -> str:
+    """A relation of states, with windows of `width_us` in place of its own, which lie within them."""
+    return f"(SELECT * REPLACE ({window_sql(WINDOW_COLUMN, width_us)} AS {WINDOW_COLUMN}) FROM {source})"

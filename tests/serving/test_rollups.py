@@ -1,0 +1,139 @@
+"""An answer from levels equals the answer from every window, whatever is asked; what was let go is said, never left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from tailrace.errors import Invalid
+from tailrace.model.fields import DEFAULT_FIELDS
+from tailrace.serving.merge import Merger, ViewQuery, rows_of
+from tailrace.states.compaction import compact, merge_segments, roll_up
+from tailrace.states.retention import let_go
+from tailrace.states.segment import Segment, write_batch_segment
+from tailrace.views import CompiledView, compile_view
+from tests.views.rig import Engine, Record, empty_states
+
+S = 1_000_000
+HOUR, DAY = 3_600 * S, 86_400 * S
+VIEW = compile_view(
+    """CREATE VIEW v AS SELECT time_bucket(INTERVAL '10 seconds', timestamp) AS window_start, endpoint,
+    count(*) AS requests, avg(response_ms) AS response_ms_avg, quantile(response_ms, 0.9) AS response_ms_p90,
+    min(response_ms) AS least, approx_count_distinct(ip) AS visitors FROM logs GROUP BY ALL""",
+    DEFAULT_FIELDS,
+)
+SHARD = "shardId-000000000000"
+
+moments = st.one_of(st.integers(-2 * 86_400, 12 * 86_400), st.integers(0, 9_000)).map(lambda s: s * S)
+records = st.builds(
+    Record,
+    at_us=moments,
+    endpoint=st.sampled_from(["/a", "/b", None]),
+    response_ms=st.one_of(st.none(), st.decimals(0, 5_000, places=3)),
+    ip=st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.0.3"]),
+)
+bounds = st.one_of(
+    st.none(), st.integers(-3 * 86_400, 13 * 86_400).map(lambda s: s * S), st.integers(-2, 12).map(lambda d: d * DAY)
+)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    made = Engine()
+    yield made
+    made.close()
+
+
+def segments_of(folder: Path, engine: Engine, parts: list[list[Record]], arrived_us: int = DAY) -> tuple[Segment, ...]:
+    """One segment a part, as a cycle writes them: without levels."""
+    return tuple(
+        write_batch_segment(
+            folder,
+            VIEW.version,
+            SHARD,
+            (n + 1, n + 1),
+            len(part),
+            engine.partial(VIEW, part),
+            window_us=VIEW.window_us,
+            arrived_us=(arrived_us, arrived_us),
+        )
+        for n, part in enumerate(parts)
+    )
+
+
+def asked(folder: Path, view: CompiledView, segments: tuple[Segment, ...], query: ViewQuery) -> list[list[Any]]:
+    return rows_of(Merger(folder, threads=1).finalize(view, segments, empty_states(view), query).table)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    parts=st.lists(st.lists(records, max_size=12), min_size=4, max_size=5),
+    from_us=bounds,
+    to_us=bounds,
+    step=st.sampled_from([None, 1, 3, 6, 60, 360, 1080, 2160, 8640, 17280]),
+    total=st.booleans(),
+)
+def test_levels_change_no_answer(
+    tmp_path: Path,
+    engine: Engine,
+    parts: list[list[Record]],
+    from_us: int | None,
+    to_us: int | None,
+    step: int | None,
+    total: bool,
+) -> None:
+    plain = segments_of(tmp_path, engine, parts)
+    # Some merged once, some twice, some not at all.
+    early = merge_segments(tmp_path, VIEW, plain[:2])
+    mixed = (merge_segments(tmp_path, VIEW, (early, plain[2])), *plain[3:])
+    assert [level.width_us // S for level in mixed[0].levels()] == [10, 60, 3_600, 21_600, 86_400]
+    query = ViewQuery(from_us, to_us, step_us=step and step * 10 * S, total=total and not step)
+    assert asked(tmp_path, VIEW, mixed, query) == asked(tmp_path, VIEW, plain, query)
+    assert sum(segment.records for segment in mixed) == sum(map(len, parts))
+
+
+def test_coarse_questions_read_coarse_windows(tmp_path: Path, engine: Engine) -> None:
+    lines = [Record(at_us=n * 60 * S, endpoint="/a") for n in range(2_000)]
+    merged = compact(tmp_path, VIEW, segments_of(tmp_path, engine, [lines[::2], lines[1::2]]), 2)
+    (segment,) = merged
+    for path in segment.files.values():
+        (tmp_path / path).unlink()
+    daily = asked(tmp_path, VIEW, merged, ViewQuery(0, 2 * DAY, step_us=DAY))
+    assert [row[2] for row in daily] == [1_440, 560]
+
+
+def test_what_was_let_go_is_said(tmp_path: Path, engine: Engine) -> None:
+    lines = [Record(at_us=n * HOUR, endpoint="/a") for n in range(240)]
+    (whole,) = segments_of(tmp_path, engine, [lines])
+    whole = roll_up(tmp_path, VIEW, whole, engine.partial(VIEW, lines))
+    cut = let_go(tmp_path, whole, {10 * S: 9 * DAY, 60 * S: 5 * DAY})
+    merger = Merger(tmp_path, threads=1)
+
+    def answer(query: ViewQuery) -> Any:
+        return merger.finalize(VIEW, (cut,), empty_states(VIEW), query)
+
+    assert (answer(ViewQuery()).kept_from_us, len(rows_of(answer(ViewQuery()).table))) == (9 * DAY, 24)
+    by_minute = ViewQuery(step_us=60 * S)
+    assert (answer(by_minute).kept_from_us, len(rows_of(answer(by_minute).table))) == (5 * DAY, 120)
+    assert [row[2] for row in rows_of(answer(ViewQuery(total=True)).table)] == [240]
+    assert len(rows_of(answer(ViewQuery(0, 3 * DAY, step_us=HOUR)).table)) == 72
+    assert len(rows_of(answer(ViewQuery(9 * DAY, None)).table)) == 24
+    for query in (ViewQuery(0, DAY), ViewQuery(DAY, 2 * DAY, step_us=60 * S), ViewQuery(30 * S, DAY, step_us=HOUR)):
+        with pytest.raises(Invalid, match="does not keep windows"):
+            answer(query)
+
+
+def test_a_record_from_the_future_keeps_its_window(tmp_path: Path, engine: Engine) -> None:
+    lines = [Record(at_us=0, endpoint="/a"), Record(at_us=400 * DAY, endpoint="/late")]
+    (whole,) = segments_of(tmp_path, engine, [lines])
+    cut = let_go(tmp_path, roll_up(tmp_path, VIEW, whole, engine.partial(VIEW, lines)), {10 * S: 9 * DAY})
+    assert [row[1] for row in asked(tmp_path, VIEW, (cut,), ViewQuery(9 * DAY, None))] == ["/late"]
+    merged = merge_segments(tmp_path, VIEW, (cut, structs.replace(cut, id="b")))
+    assert [row[2] for row in asked(tmp_path, VIEW, (merged,), ViewQuery(9 * DAY, None))] == [2]
+    assert [row[2] for row in asked(tmp_path, VIEW, (merged,), ViewQuery(total=True))] == [2, 2]
