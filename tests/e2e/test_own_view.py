@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 from tailrace.testing.node import RunningNode
 from tests.e2e.waiting import until, until_covered
@@ -78,6 +81,61 @@ def test_a_changed_view_file_takes_over_once_it_is_built(node: RunningNode) -> N
     slowest = answer["columns"].index("slowest_ms")
     assert answer["rows"]
     assert all(row[slowest] > 800 for row in answer["rows"])
+
+
+def test_a_changed_view_is_compared_and_taken_back(node: RunningNode) -> None:
+    path = views_dir(node) / "compared.sql"
+    text = VIEW.replace("slow_by_ip", "compared").replace("/own-view", "/compared")
+    path.write_text(text)
+    found = [{**line, "endpoint": "/compared"} for line in lines(0, 60)]
+    post(node, found)
+    until(lambda: node.get("/v1/views/compared").status == 200, lambda: node.get("/v1/views").json)
+    first = node.view("compared", total="true")
+    assert command(node, "views", "diff", "compared", code=2) == {}
+    assert command(node, "views", "rollback", "compared", code=2) == {}
+
+    path.write_text(text.replace("response_ms > 500", "response_ms > 800"))
+    until(lambda: node.view("compared")["version"] != first["version"], lambda: node.view("compared"))
+    post(node, found)  # both versions go on
+    changed = command(node, "views", "diff", "compared", "--total", code=1)
+    assert changed["rows"] == {"before": 3, "now": 3, "equal": 0, "changed": 3, "gone": 0, "new": 0}
+    by_ip = {row["ip"]: row["columns"] for row in changed["differences"]}
+    slow = expected(found)
+    assert {ip: c["requests"]["before"] for ip, c in by_ip.items()} == {ip: 2 * n for ip, (n, _, _) in slow.items()}
+    assert all("slowest_ms" not in columns for columns in by_ip.values())
+
+    command(node, "views", "rollback", "compared")
+    until(lambda: node.view("compared")["version"] == first["version"], lambda: node.view("compared"))
+    assert {row[1]: row[2] for row in node.view("compared", total="true")["rows"]} == {
+        ip: 2 * n for ip, (n, _, _) in slow.items()
+    }
+    assert row_of(node, "compared")["status"] == "rolled back"
+    command(node, "views", "rollback", "compared")
+    until(lambda: node.view("compared")["version"] != first["version"], lambda: node.view("compared"))
+    until(lambda: row_of(node, "compared")["status"] == "live", lambda: row_of(node, "compared"))
+    path.unlink()
+
+
+def test_a_view_is_built_anew(node: RunningNode) -> None:
+    post(node, lines(0, 40))
+    until_covered(node)
+    before = node.view("overall_health", total="true")
+    assert command(node, "views", "rebuild", "overall_health")["status"] == "live"
+    until(lambda: node.view("overall_health", total="true")["rows"] == before["rows"], lambda: before)
+    assert until_covered(node)["ledger"]["balanced"]
+    assert command(node, "views", "rebuild", "no_such_view", code=2) == {}
+
+
+def command(node: RunningNode, *words: str, code: int = 0) -> Any:
+    """What `tailrace WORDS --json` prints; {} if it is to fail."""
+    run = [sys.executable, "-m", "tailrace.cli.main", *words, "--json", "--url", f"http://127.0.0.1:{node.port}"]
+    done = subprocess.run(run, capture_output=True, timeout=120, check=False)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    return json.loads(done.stdout) if code < 2 else {}
+
+
+def row_of(node: RunningNode, name: str) -> dict[str, Any]:
+    return next(view for view in node.get("/v1/views").json["views"] if view["name"] == name)
 
 
 def test_a_view_that_cannot_be_merged_is_refused_with_its_place(node: RunningNode) -> None:

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tailrace.errors import NotFound
 from tailrace.model.fields import DEFAULT_FIELDS
 from tailrace.stream.base import ProducerStamp
 from tailrace.views import compile_view
@@ -222,6 +223,20 @@ class Life(RuleBasedStateMachine):
         else:
             path.write_text(OWN_SQL[kind])
 
+    @rule()
+    def somebody_goes_back_to_the_version_before(self) -> None:
+        try:
+            self.rig.store.roll_back("own", self.rig.clock.now_us())
+        except NotFound:
+            assert "own" not in self.rig.store.current().previous or not self._wants_own()
+
+    @rule(name=st.sampled_from(["own", "endpoint_health"]))
+    def somebody_has_a_view_built_anew(self, name: str) -> None:
+        self.rig.store.ask_rebuild(name, self.rig.clock.now_us())
+
+    def _wants_own(self) -> bool:
+        return any(view.name == "own" for view in self.rig.store.wanted())
+
     # -- what must hold ------------------------------------------------------------------------------------------
 
     @invariant()
@@ -287,6 +302,12 @@ def test_a_whole_life_in_one_order(tmp_path: Path) -> None:
             lambda: life.batch_dies(5),
             life.a_whole_turn,
             lambda: life.the_view_file_changes("slow"),
+            life.a_whole_turn,
+            life.somebody_goes_back_to_the_version_before,
+            life.a_whole_turn,
+            lambda: life.put(lines[:3]),
+            life.somebody_goes_back_to_the_version_before,
+            lambda: life.somebody_has_a_view_built_anew("own"),
             life.a_whole_turn,
             life.everything_restarts,
             life.a_whole_turn,

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tailrace.errors import Conflict, Fenced
+from tailrace.errors import Conflict, Fenced, NotFound
 from tailrace.states.manifest import Finding, Manifest, ManifestStore, ViewStates, WantedView
 from tailrace.states.segment import Segment
 
@@ -98,3 +98,51 @@ def test_findings_add_up_until_acknowledged(store: ManifestStore) -> None:
     store.add_finding(msgspec.structs.replace(finding, differing_rows=4))
     assert store.drift_rows() == {"v": 7}
     assert store.findings()[1] == finding
+
+
+def test_a_view_is_rolled_back_until_its_file_changes(store: ManifestStore) -> None:
+    def view(version: str) -> WantedView:
+        return WantedView(name="a", version=version, sql=f"SQL {version}")
+
+    def wanted() -> tuple[str, bool]:
+        (found,) = store.wanted()
+        assert found.sql == f"SQL {found.version}"
+        return found.version, found.speed_ready
+
+    store.want([view("new")], now_us=1)
+    with pytest.raises(NotFound):
+        store.roll_back("a", now_us=2)
+    before = {"a": ViewStates(name="a", version="old", sql="SQL old")}
+    store.swap(0, Manifest(previous=before), store.acquire_token(), now_us=3)
+    assert store.roll_back("a", now_us=4).version == "old"
+    assert wanted() == ("old", True)
+    store.want([view("new")], now_us=5)
+    assert wanted() == ("old", True)
+    assert store.rolled_back() == {"a": "new"}
+    store.want([view("newer")], now_us=6)
+    assert wanted() == ("newer", False)
+    assert store.rolled_back() == {}
+
+
+def test_rolled_back_twice_is_as_before(store: ManifestStore) -> None:
+    token = store.acquire_token()
+    store.want([WantedView(name="a", version="new", sql="n")], now_us=1)
+    for expected, previous in enumerate(("old", "new", "old")):
+        states = ViewStates(name="a", version=previous, sql=previous[0])
+        store.swap(expected, Manifest(previous={"a": states}), token, now_us=2)
+        assert store.roll_back("a", now_us=3).version == previous
+        assert [view.version for view in store.wanted()] == [previous]
+        assert store.rolled_back() == ({"a": "new"} if previous == "old" else {})
+
+
+def test_a_rebuild_settles_the_findings_of_its_version(store: ManifestStore) -> None:
+    for version in ("v1", "v2"):
+        store.add_finding(
+            Finding(view="a", version=version, shard=SHARD, epoch_first=1, epoch_last=1, differing_rows=3, found_us=1)
+        )
+    store.ask_rebuild("a", now_us=5)
+    asked = store.rebuilds()["a"]
+    store.ask_rebuild("a", now_us=6)
+    store.rebuilt("a", asked, "v1", now_us=7)
+    assert store.drift_rows() == {"v2": 3}
+    assert store.rebuilds() == {"a": 6}, "one that was asked for meanwhile is still to be done"

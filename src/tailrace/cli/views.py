@@ -29,8 +29,8 @@ def views() -> None:
 def list_views(as_json: AsJson = False, url: Url = None) -> None:
     """List the views of a running node, and whether each is live.
 
-    `live` answers over all of history. `building` computes its history; an older version may still answer. `failed` is a file
-    that does not compile, with its reason.
+    `live` answers over all of history. `building` computes its history; an older version may still answer. `rebuilding` computes it
+    anew and answers meanwhile. `rolled back` answers as its version before. `failed` is a file that does not compile, with its reason.
 
     ```
     tailrace views list
@@ -56,13 +56,20 @@ def list_views(as_json: AsJson = False, url: Url = None) -> None:
         outputs = [c["name"] for c in view["columns"] if c["kind"] not in ("window", "key")]
         table.add_row(
             Text(view["name"], "bold"),
-            Text(view["status"], "green" if view["status"] == "live" else "yellow"),
+            Text(_state(view), "green" if view["status"] == "live" else "yellow"),
             _width(view["window_ms"]),
             Text(", ".join(view["keys"]) or "-"),
             Text(", ".join(outputs)),
             Text(str(view["drift_rows"]), "red" if view["drift_rows"] else "dim"),
         )
     console().print(table)
+
+
+def _state(view: dict[str, Any]) -> str:
+    progress = view.get("progress")
+    if not progress:
+        return str(view["status"])
+    return f"{view['status']} {100 * progress['rows_done'] // max(progress['rows'], 1)} %"
 
 
 @app.command("check")

@@ -20,7 +20,7 @@ from tailrace.dashboard.openapi import document
 from tailrace.dashboard.pipeline_api import healthz, metrics, pipeline, readyz
 from tailrace.dashboard.services import NodeServices
 from tailrace.dashboard.tail import tail
-from tailrace.dashboard.views_api import explain_view, list_views, read_view
+from tailrace.dashboard.views_api import diff_view, explain_view, list_views, read_view, rebuild_view, roll_back_view
 from tailrace.errors import NotFound, TailraceError, Unavailable
 
 
@@ -30,6 +30,9 @@ def create_app(services: NodeServices) -> Starlette:
         routes=[
             Route("/v1/views", list_views),
             Route("/v1/views/{name}", read_view),
+            Route("/v1/views/{name}/diff", diff_view),
+            Route("/v1/views/{name}/rebuild", rebuild_view, methods=["POST"]),
+            Route("/v1/views/{name}/rollback", roll_back_view, methods=["POST"]),
             Route("/v1/explain/{name}", explain_view),
             Route("/v1/query", query, methods=["POST"]),
             Route("/v1/tail", tail),

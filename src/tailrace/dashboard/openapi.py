@@ -33,12 +33,13 @@ def _operation(
     media: str = "application/json",
     schema: dict[str, Any] | None = None,
     errors: tuple[int, ...] = (),
+    status: str = "200",
 ) -> dict[str, Any]:
     responses: dict[str, Any] = {
-        "200": {"description": "done", "content": {media: {"schema": schema or {"type": "object"}}}}
+        status: {"description": "done", "content": {media: {"schema": schema or {"type": "object"}}}}
     }
-    for status in errors:
-        responses[str(status)] = {
+    for code in errors:
+        responses[str(code)] = {
             "description": "see the error's hint",
             "content": {"application/json": {"schema": _ERROR}},
         }
@@ -111,6 +112,34 @@ def _view_paths() -> dict[str, Any]:
                 ],
                 schema={"$ref": "#/components/schemas/ViewAnswer"},
                 errors=(400, 404, 503),
+            )
+        },
+        "/v1/views/{name}/diff": {
+            "get": _operation(
+                "What a changed view changed: rows of the version before and of the one that answers now",
+                [
+                    name,
+                    _parameter("from", "query", "first window start, ISO 8601"),
+                    _parameter("to", "query", "windows that start before this instant"),
+                    _parameter("step", "query", "coarser windows, e.g. 1m"),
+                    _parameter("total", "query", "true: all windows merged into one row a key", "boolean"),
+                    _parameter("where", "query", "SQL condition over the view's keys"),
+                    _parameter("limit", "query", "differences at most: 0 to 10000, default 100", "integer"),
+                ],
+                errors=(400, 404, 413, 503),
+            )
+        },
+        "/v1/views/{name}/rebuild": {
+            "post": _operation(
+                "Compute it anew from history; it answers as it is until then", [name], status="202", errors=(404, 503)
+            )
+        },
+        "/v1/views/{name}/rollback": {
+            "post": _operation(
+                "Let the version before this one answer again; once more, and this one does",
+                [name],
+                status="202",
+                errors=(404, 503),
             )
         },
         "/v1/explain/{name}": {

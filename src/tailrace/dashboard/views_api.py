@@ -1,4 +1,4 @@
-"""`/v1/views`, `/v1/views/{name}`, `/v1/explain/{name}`: the merged views over HTTP."""
+"""`/v1/views`, `/v1/views/{name}` and what can be done with one, `/v1/explain/{name}`: the merged views over HTTP."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from tailrace.model.window import duration_us, parse_iso
 from tailrace.serving.explain import explain
 from tailrace.serving.merge import ROWS_MAX, ViewQuery
 from tailrace.serving.subscribe import answer_meta
+from tailrace.serving.version_diff import diff
 from tailrace.views import CompiledView
 
 ARROW = "application/vnd.apache.arrow.stream"
 WHOLE_ROWS_MAX = 2_000_000
 _QUERY_NAMES = {"from", "to", "step", "where", "limit", "total", "top", "by", "key"}
+_DIFF_NAMES = {"from", "to", "step", "total", "where", "limit"}
+DIFFERENCES_SHOWN, DIFFERENCES_MAX = 100, 10_000
 _EXPLAIN_NAMES = {"window", "where"}
 _TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -56,6 +59,36 @@ def _whole_view(services: NodeServices, name: str, query: ViewQuery) -> bytes:
     with pa.ipc.new_stream(sink, answer.table.schema) as writer:
         writer.write_table(answer.table)
     return bytes(sink.getvalue())
+
+
+async def rebuild_view(request: Request) -> Response:
+    """202: the batch process computes it anew from history, and it answers as it is until then."""
+    services: NodeServices = request.app.state.services
+    known_parameters(request, set())
+    name = request.path_params["name"]
+    services.pinned().view(name)
+    await asyncio.to_thread(services.store.ask_rebuild, name, services.clock.now_us())
+    return json_response({"view": name, "status": "rebuilding"}, 202)
+
+
+async def roll_back_view(request: Request) -> Response:
+    """The version before this one answers again, within a second; once more, and this one does."""
+    services: NodeServices = request.app.state.services
+    known_parameters(request, set())
+    name = request.path_params["name"]
+    left = services.pinned().view(name)[0].version
+    before = await asyncio.to_thread(services.store.roll_back, name, services.clock.now_us())
+    return json_response({"view": name, "version": before.version, "left": left, "sql": before.sql}, 202)
+
+
+async def diff_view(request: Request) -> Response:
+    services: NodeServices = request.app.state.services
+    params = known_parameters(request, _DIFF_NAMES)
+    limit = limit_of(params, 0, DIFFERENCES_MAX, DIFFERENCES_SHOWN)
+    query = view_query({k: v for k, v in params.items() if k != "limit"})
+    name = request.path_params["name"]
+    found = await asyncio.to_thread(lambda: diff(services.merger, services.fresh(name), name, query, limit))
+    return json_response(found)
 
 
 async def explain_view(request: Request) -> Response:
@@ -106,8 +139,13 @@ def _views(services: NodeServices) -> list[dict[str, Any]]:
     catalog = services.follower.catalog.state
     pinned = services.follower.pinned
     served = pinned.views if pinned else {}
+    states = _states(services)
     listed = [
-        _view_row(view, served.get(view.name), view.name in catalog.shipped, pinned.drift_rows if pinned else {})
+        {
+            **_view_row(view, served.get(view.name), view.name in catalog.shipped, pinned.drift_rows if pinned else {}),
+            "previous_version": pinned.previous[view.name].version if pinned and view.name in pinned.previous else None,
+            **states.get(view.name, {}),
+        }
         for view in catalog.views.values()
     ]
     broken = [
@@ -115,6 +153,19 @@ def _views(services: NodeServices) -> list[dict[str, Any]]:
         for problem in catalog.problems
     ]
     return sorted(listed, key=lambda row: str(row["name"])) + broken
+
+
+def _states(services: NodeServices) -> dict[str, dict[str, Any]]:
+    """What people and batch are doing with views, by name: laid over what the catalog knows."""
+    found: dict[str, dict[str, Any]] = {
+        name: {"status": "rolled back", "asked_version": version}
+        for name, version in services.store.rolled_back().items()
+    }
+    for name in services.store.rebuilds():
+        found[name] = {"status": "rebuilding"}
+    for name, build in services.store.builds().items():
+        found.setdefault(name, {})["progress"] = {"rows_done": build.rows_done, "rows": build.rows_all}
+    return found
 
 
 def _view_row(wanted: CompiledView, served: CompiledView | None, shipped: bool, drift_rows: Any) -> dict[str, Any]:

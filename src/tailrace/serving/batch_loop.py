@@ -60,8 +60,8 @@ def run_batch(
 
 
 def views_to_build(store: ManifestStore) -> bool:
-    """Whether a wanted view version is ready in speed and not served yet, or a served one is no longer wanted."""
+    """Whether a wanted view version is ready in speed and not served yet, a served one is no longer wanted, or is to be built anew."""
     served = {name: states.version for name, states in store.current().views.items()}
     wanted = store.wanted()
     missing = any(view.speed_ready and served.get(view.name) != view.version for view in wanted)
-    return missing or bool(served.keys() - {view.name for view in wanted})
+    return missing or bool(served.keys() - {view.name for view in wanted}) or bool(store.rebuilds())

@@ -56,6 +56,7 @@ class Follower:
         self._compiled: dict[str, CompiledView] = {}
         self._manifest: Manifest | None = None
         self._served: dict[str, CompiledView] = {}
+        self._previous: dict[str, CompiledView] = {}
         self._drift_rows: dict[str, int] = {}
         self._published = threading.Condition()
         self._wake = threading.Event()
@@ -110,12 +111,13 @@ class Follower:
         if self._store.generation() != known:
             self._manifest = self._store.current()
             self._served = {name: self._compile(v.sql) for name, v in self._manifest.views.items()}
+            self._previous = {name: self._compile(v.sql) for name, v in self._manifest.previous.items()}
             self._drift_rows = self._store.drift_rows()
             changed = True
         if changed:
             assert self._manifest is not None
-            wanted = {v.version: v for v in (*self._served.values(), *self.catalog.state.views.values())}
-            self._speed.follow(wanted.values(), self._manifest.frontier)
+            standing = (*self._served.values(), *self._previous.values(), *self.catalog.state.views.values())
+            self._speed.follow({v.version: v for v in standing}.values(), self._manifest.frontier)
             self._pin()
 
     def watch(self) -> None:
@@ -174,7 +176,9 @@ class Follower:
         if self._manifest is None or (self.pinned is None and not snapshot.versions):
             return
         with self._published:
-            self.pinned = Pinned(self._manifest, snapshot, self._stream.shards(), self._served, self._drift_rows)
+            self.pinned = Pinned(
+                self._manifest, snapshot, self._stream.shards(), self._served, self._drift_rows, self._previous
+            )
             self._published_step = self._steps_begun
             self._published.notify_all()
 

@@ -8,6 +8,7 @@ speed layer has written its own states of it for every served view, so that the 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from tailrace.config.settings import RetentionSettings
 from tailrace.errors import Corrupt
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock
+from tailrace.serving.build import Builder
 from tailrace.serving.drift import compare
 from tailrace.serving.ledger import carried_on, compared
 from tailrace.serving.tidy import Tidy
-from tailrace.states.compaction import merge_tables, roll_up
+from tailrace.states.compaction import merge_tables
 from tailrace.states.manifest import Book, Finding, LakePin, Manifest, ManifestStore, ViewStates, WantedView
 from tailrace.states.segment import Segment, SpeedSegment, list_speed_segments, read_speed_segment, write_batch_segment
 from tailrace.states.tables import StateTables, concat_states
@@ -31,6 +33,8 @@ from tailrace.views import CompiledView, compile_view
 from tailrace.views.dialects.duckdb import schemas
 
 LOG = logging.getLogger(__name__)
+PREVIOUS_KEPT_US = 86_400_000_000
+"""How long a version that was replaced is carried on: both layers go on computing it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class Handover:
         self._clock = clock
         self._token = store.acquire_token()
         self._compiled: dict[str, CompiledView] = {}
+        self._rebuilt: dict[str, int] = {}
+        self._builder = Builder(store, states_dir, self._compile, clock)
         self._tidy = Tidy(store, states_dir, self._compile, clock, segments_min, retention or RetentionSettings())
 
     def cycle(self) -> CycleReport:
@@ -75,17 +81,19 @@ class Handover:
         lake = self._lake.current()
         shards = [shard.id for shard in self._stream.shards()]
         frontier = {shard: before.frontier.get(shard, 0) for shard in shards}
-        views, built = self._build_wanted(before, lake, frontier)
-        targets = {shard: self._target(lake, shard, frontier[shard], views) for shard in shards}
+        views, previous, built = self._versions(before, lake, frontier)
+        standing = [*views.values(), *previous.values()]
+        targets = {shard: self._target(lake, shard, frontier[shard], standing) for shard in shards}
         moves = {shard: (frontier[shard] + 1, target) for shard, target in targets.items() if target > frontier[shard]}
         records, drift = 0, 0
         books = {shard: self._booked(before, shard, targets[shard]) for shard in shards}
         for shard, epochs in moves.items():
             moved = 0
-            for name, states in views.items():
-                segment, differing = self._advance(states, lake, shard, epochs)
-                views[name] = msgspec.structs.replace(states, segments=(*states.segments, segment))
-                moved, drift = max(moved, segment.records), drift + differing
+            for versions in (views, previous):
+                for name, states in versions.items():
+                    segment, differing = self._advance(states, lake, shard, epochs)
+                    versions[name] = msgspec.structs.replace(states, segments=(*states.segments, segment))
+                    moved, drift = max(moved, segment.records), drift + differing
             books[shard] = compared(books[shard], before.books.get(shard, Book()), epochs, moved)
             records += moved
         waiting = tuple(s for s in shards if lake.mark(s).epoch > targets[s])
@@ -94,44 +102,70 @@ class Handover:
             frontier={shard: max(frontier[shard], targets[shard]) for shard in shards},
             lake=_lake_pin(lake),
             views=self._tidy.views(views),
+            previous=self._tidy.views(previous),
             books=books,
         )
         if msgspec.structs.replace(after, lake=before.lake) != before:
             after = self._store.swap(before.generation, after, self._token, self._clock.now_us())
+            for name, asked_us in self._rebuilt.items():
+                self._store.rebuilt(name, asked_us, after.views[name].version, self._clock.now_us())
             self._tidy.collect_garbage()
         return CycleReport(after.generation, moves, built, records, drift, waiting)
 
     # -- views ---------------------------------------------------------------------------------------------------
 
-    def _build_wanted(
+    def _versions(
         self, manifest: Manifest, lake: LakeSnapshot, frontier: dict[str, int]
-    ) -> tuple[dict[str, ViewStates], tuple[str, ...]]:
-        """The views to serve next: wanted ones as they stand, a new version in place of the old once its history is built."""
-        views: dict[str, ViewStates] = {}
-        built: list[str] = []
-        for wanted in self._store.wanted():
-            served = manifest.views.get(wanted.name)
-            if served is not None and served.version == wanted.version:
-                views[wanted.name] = served
-            elif wanted.speed_ready:
-                views[wanted.name] = self._build(wanted, lake, frontier)
-                built.append(wanted.name)
-            elif served is not None:
-                views[wanted.name] = served
-        return views, tuple(built)
+    ) -> tuple[dict[str, ViewStates], dict[str, ViewStates], tuple[str, ...]]:
+        """The versions to serve next and those they replaced a while ago, by name, and which are new.
 
-    def _build(self, wanted: WantedView, lake: LakeSnapshot, frontier: dict[str, int]) -> ViewStates:
-        """All of history up to the frontier, from the lake."""
-        segments: list[Segment] = []
-        for shard, last in frontier.items():
-            if last == 0:
+        Wanted ones as they stand; a new version in the old one's place once its history is built, or at once if it stands by.
+        """
+        views: dict[str, ViewStates] = {}
+        previous: dict[str, ViewStates] = {}
+        rebuilds = self._store.rebuilds()
+        self._rebuilt.clear()
+        self._builder.begin_cycle()
+        for wanted in self._store.wanted():
+            served, before = manifest.views.get(wanted.name), self._kept(manifest.previous.get(wanted.name))
+            found = self._version(wanted, served, before, rebuilds, lake, frontier)
+            if found is None:
                 continue
-            view = self._compile(wanted.sql)
-            tables, records = self._recompute(view, lake, shard, (1, last))
-            segment = self._write(view, shard, (1, last), records, tables)
-            segments.append(roll_up(self._states_dir, view, segment, tables))
-        LOG.info("view %s version %s is built from history", wanted.name, wanted.version)
-        return ViewStates(name=wanted.name, version=wanted.version, sql=wanted.sql, segments=tuple(segments))
+            views[wanted.name] = found
+            if served is not None and served.version != found.version:
+                previous[wanted.name] = msgspec.structs.replace(served, replaced_us=self._clock.now_us())
+            elif before is not None:
+                previous[wanted.name] = before
+        built = tuple(name for name, states in views.items() if _is_new(states, manifest.views.get(name)))
+        return views, previous, built
+
+    def _version(
+        self,
+        wanted: WantedView,
+        served: ViewStates | None,
+        before: ViewStates | None,
+        rebuilds: Mapping[str, int],
+        lake: LakeSnapshot,
+        frontier: dict[str, int],
+    ) -> ViewStates | None:
+        """What serves the view from now on; None if nothing can yet."""
+        asked_us = rebuilds.get(wanted.name, 0)
+        if served is not None and served.version == wanted.version and not asked_us:
+            return served
+        if before is not None and before.version == wanted.version:
+            return msgspec.structs.replace(before, replaced_us=0)
+        if not wanted.speed_ready:
+            return served
+        found = self._builder.build(wanted, lake, frontier, asked_us)
+        if found is not None and asked_us:
+            self._rebuilt[wanted.name] = asked_us
+        return found or served
+
+    def _kept(self, before: ViewStates | None) -> ViewStates | None:
+        """A replaced version, for as long as somebody may want to compare or go back."""
+        if before is None or self._clock.now_us() - before.replaced_us > PREVIOUS_KEPT_US:
+            return None
+        return before
 
     def _compile(self, sql: str) -> CompiledView:
         if sql not in self._compiled:
@@ -146,14 +180,14 @@ class Handover:
 
     # -- one shard, one view -------------------------------------------------------------------------------------
 
-    def _target(self, lake: LakeSnapshot, shard: str, frontier: int, views: dict[str, ViewStates]) -> int:
+    def _target(self, lake: LakeSnapshot, shard: str, frontier: int, standing: Sequence[ViewStates]) -> int:
         """Last epoch up to which the lake and the speed segments of every view reach without a hole."""
         mark = lake.mark(shard)
         if mark.epoch <= frontier:
             return frontier
         sealed = [seal.epoch for seal in self._stream.seals(shard, frontier) if seal.epoch <= mark.epoch]
         target = frontier
-        on_disk = [set(list_speed_segments(self._states_dir, states.version)) for states in views.values()]
+        on_disk = [set(list_speed_segments(self._states_dir, states.version)) for states in standing]
         for epoch in sealed:
             if not all((shard, epoch) in listed for listed in on_disk):
                 break
@@ -225,6 +259,10 @@ class Handover:
         if len(segments) == 1:
             return segments[0].tables, records
         return merge_tables(view, concat_states([s.tables for s in segments], schemas(view))), records
+
+
+def _is_new(states: ViewStates, served: ViewStates | None) -> bool:
+    return served is None or served.version != states.version or served.segments != states.segments
 
 
 def _lake_pin(lake: LakeSnapshot) -> LakePin:

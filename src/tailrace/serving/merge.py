@@ -19,6 +19,7 @@ from tailrace.errors import Corrupt, Invalid
 from tailrace.model.window import iso
 from tailrace.serving.pin import Pinned
 from tailrace.serving.sources import BatchSource, batch_sources, from_what_is_kept
+from tailrace.states.manifest import ViewStates
 from tailrace.states.segment import Segment
 from tailrace.states.tables import concat_states
 from tailrace.views import CompiledView
@@ -74,7 +75,10 @@ class Merger:
 
     def answer(self, pinned: Pinned, name: str, query: ViewQuery) -> ViewAnswer:
         """Raises NotFound, Unavailable, Invalid (a filter or step the view cannot answer), Corrupt (a segment is damaged)."""
-        view, states = pinned.view(name)
+        return self.of_version(pinned, *pinned.view(name), query)
+
+    def of_version(self, pinned: Pinned, view: CompiledView, states: ViewStates, query: ViewQuery) -> ViewAnswer:
+        """The same, of a version that the pin carries: the one that is served, or the one before it."""
         _check_step(view, query)
         speed = [part for epoch in pinned.speed.of(view.version).epochs for part in epoch.parts]
         return self.finalize(view, states.segments, concat_states(speed, schemas(view)), query)

@@ -19,13 +19,14 @@ from tailrace.views import CompiledView
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """`views`: compiled form of the versions that the manifest serves, by name."""
+    """`views`: compiled form of the versions that the manifest serves, by name; `previous`: of those that they replaced."""
 
     manifest: Manifest
     speed: SpeedSnapshot
     shards: tuple[Shard, ...]
     views: Mapping[str, CompiledView] = field(default_factory=dict)
     drift_rows: Mapping[str, int] = field(default_factory=dict)
+    previous: Mapping[str, CompiledView] = field(default_factory=dict)
 
     def view(self, name: str) -> tuple[CompiledView, ViewStates]:
         """Raises NotFound, or Unavailable while the node still reads what came in while it was away."""
@@ -33,11 +34,26 @@ class Pinned:
         if view is None:
             known = ", ".join(sorted(self.views)) or "none yet"
             raise NotFound(f"there is no view `{name}`", hint=f"views served now: {known}")
+        self._caught_up(view)
+        return view, self.manifest.views[name]
+
+    def before(self, name: str) -> tuple[CompiledView, ViewStates]:
+        """The version that the view had before. Raises as `view`."""
+        view = self.previous.get(name)
+        if view is None:
+            self.view(name)
+            raise NotFound(
+                f"view `{name}` has no version before this one",
+                hint="a version is kept for a day after another took its place",
+            )
+        self._caught_up(view)
+        return view, self.manifest.previous[name]
+
+    def _caught_up(self, view: CompiledView) -> None:
         if view.version not in self.speed.versions:
             raise Unavailable(
-                f"view `{name}` is catching up with the stream", retry_after_s=1, hint="ask again in a second"
+                f"view `{view.name}` is catching up with the stream", retry_after_s=1, hint="ask again in a second"
             )
-        return view, self.manifest.views[name]
 
     def position(self, version: str) -> dict[str, str | None]:
         """Shard -> sequence number of its last line in an answer of this version; None where there is none yet."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from tailrace.errors import Conflict, Fenced
+from tailrace.errors import Conflict, Fenced, NotFound
 from tailrace.runtime.connections import Connections
 from tailrace.states.segment import Segment
 
@@ -30,17 +30,23 @@ INSERT OR IGNORE INTO fence VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS wanted_views (
   name TEXT PRIMARY KEY, version TEXT NOT NULL, sql TEXT NOT NULL, shipped INTEGER NOT NULL,
   wanted_us INTEGER NOT NULL, speed_ready INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS rolled_back (
+  name TEXT PRIMARY KEY, from_version TEXT NOT NULL, version TEXT NOT NULL, sql TEXT NOT NULL, since_us INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS builds (
+  name TEXT PRIMARY KEY, version TEXT NOT NULL, rows_done INTEGER NOT NULL, rows_all INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS rebuilds (name TEXT PRIMARY KEY, asked_us INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS findings (id INTEGER PRIMARY KEY, body BLOB NOT NULL, acknowledged_us INTEGER);
 """
 
 
 class ViewStates(msgspec.Struct, frozen=True, kw_only=True):
-    """A view version that is served, and its batch segments."""
+    """A view version that is served, and its batch segments. `replaced_us`: when another version took its place (0: none did)."""
 
     name: str
     version: str
     sql: str
     segments: tuple[Segment, ...] = ()
+    replaced_us: int = 0
 
 
 class LakePin(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,16 +82,24 @@ class BookDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """`frontier`: every shard -> last epoch that the batch segments cover (0: none). `views`: by name. `books`: by shard."""
+    """`frontier`: every shard -> last epoch that the batch segments cover (0: none). `views`: by name. `books`: by shard.
+
+    `previous`: by name, the version that a view had before, carried on for a while, so that the two can be compared and swapped back.
+    """
 
     generation: int = 0
     frontier: dict[str, int] = {}
     lake: LakePin = LakePin()
     views: dict[str, ViewStates] = {}
     books: dict[str, Book] = {}
+    previous: dict[str, ViewStates] = {}
 
     def segment_files(self) -> set[str]:
-        return {path for view in self.views.values() for segment in view.segments for path in segment.paths}
+        return {path for view in self.standing() for segment in view.segments for path in segment.paths}
+
+    def standing(self) -> list[ViewStates]:
+        """Every version that is carried on."""
+        return [*self.views.values(), *self.previous.values()]
 
 
 class WantedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +110,15 @@ class WantedView(msgspec.Struct, frozen=True, kw_only=True):
     sql: str
     shipped: bool = False
     speed_ready: bool = False
+
+
+class BuildProgress(msgspec.Struct, frozen=True):
+    """How much of history a view version that is being built has read (records)."""
+
+    name: str
+    version: str
+    rows_done: int
+    rows_all: int
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,9 +211,13 @@ class ManifestStore:
         return {f for row in rows for f in msgspec.msgpack.decode(row[0], type=Manifest).segment_files()}
 
     def want(self, views: Iterable[WantedView], now_us: int) -> None:
-        """Replace the list of wanted views. A view whose version is unchanged keeps its `speed_ready`."""
-        listed = list(views)
+        """Replace the list of wanted views. A view whose version is unchanged keeps its `speed_ready`.
+
+        One that was rolled back stays so until its file asks for yet another version.
+        """
+        asked = list(views)
         with self._transaction() as connection:
+            listed = [_unless_rolled_back(connection, view) for view in asked]
             known = dict(connection.execute("SELECT name, version FROM wanted_views"))
             for name in known.keys() - {v.name for v in listed}:
                 connection.execute("DELETE FROM wanted_views WHERE name = ?", (name,))
@@ -207,6 +234,76 @@ class ManifestStore:
                 "SELECT name, version, sql, shipped, speed_ready FROM wanted_views ORDER BY name"
             ).fetchall()
         return [WantedView(name=n, version=v, sql=s, shipped=bool(h), speed_ready=bool(r)) for n, v, s, h, r in rows]
+
+    def roll_back(self, name: str, now_us: int) -> ViewStates:
+        """Want the version that the view had before; returns it. Once more: want the newer one again.
+
+        Raises NotFound if there is none (any more).
+        """
+        before = self.current().previous.get(name)
+        if before is None:
+            raise NotFound(
+                f"view `{name}` has no version to go back to",
+                hint="a version is kept for a day after another took its place; put the old SQL into the view's file",
+            )
+        with self._transaction() as connection:
+            row = connection.execute("SELECT version FROM wanted_views WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                raise NotFound(f"view `{name}` is wanted no more", hint="put its file back")
+            undone = connection.execute(
+                "DELETE FROM rolled_back WHERE name = ? AND from_version = ?", (name, before.version)
+            ).rowcount
+            if not undone:
+                connection.execute(
+                    "INSERT OR REPLACE INTO rolled_back VALUES (?, ?, ?, ?, ?)",
+                    (name, row[0], before.version, before.sql, now_us),
+                )
+            connection.execute(
+                "UPDATE wanted_views SET version = ?, sql = ?, wanted_us = ?, speed_ready = 1 WHERE name = ?",
+                (before.version, before.sql, now_us, name),
+            )
+        return before
+
+    def rolled_back(self) -> dict[str, str]:
+        """View -> the version that its file asks for, and that does not answer because somebody went back."""
+        with self._connections.one() as connection:
+            return dict(connection.execute("SELECT name, from_version FROM rolled_back").fetchall())
+
+    def ask_rebuild(self, name: str, now_us: int) -> None:
+        """Have the view's batch states computed anew from history."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO rebuilds VALUES (?, ?)", (name, now_us))
+
+    def rebuilds(self) -> dict[str, int]:
+        """View -> when its rebuild was asked for, of those that are not done yet."""
+        with self._connections.one() as connection:
+            return dict(connection.execute("SELECT name, asked_us FROM rebuilds").fetchall())
+
+    def building(self, progress: BuildProgress) -> None:
+        """Say how far a build has come."""
+        row = (progress.name, progress.version, progress.rows_done, progress.rows_all)
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO builds VALUES (?, ?, ?, ?)", row)
+
+    def built(self, name: str) -> None:
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM builds WHERE name = ?", (name,))
+
+    def builds(self) -> dict[str, BuildProgress]:
+        """By view, those that take more than one cycle."""
+        with self._connections.one() as connection:
+            rows = connection.execute("SELECT name, version, rows_done, rows_all FROM builds").fetchall()
+        return {row[0]: BuildProgress(*row) for row in rows}
+
+    def rebuilt(self, name: str, asked_us: int, version: str, now_us: int) -> None:
+        """It is done: the view's findings are settled by it."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM rebuilds WHERE name = ? AND asked_us = ?", (name, asked_us))
+            for number, body in connection.execute(
+                "SELECT id, body FROM findings WHERE acknowledged_us IS NULL"
+            ).fetchall():
+                if msgspec.msgpack.decode(body, type=Finding).version == version:
+                    connection.execute("UPDATE findings SET acknowledged_us = ? WHERE id = ?", (now_us, number))
 
     def mark_speed_ready(self, name: str, version: str) -> None:
         with self._transaction() as connection:
@@ -234,6 +331,18 @@ class ManifestStore:
             if not finding.acknowledged:
                 totals[finding.version] = totals.get(finding.version, 0) + finding.differing_rows
         return totals
+
+
+def _unless_rolled_back(connection: sqlite3.Connection, view: WantedView) -> WantedView:
+    row = connection.execute(
+        "SELECT from_version, version, sql FROM rolled_back WHERE name = ?", (view.name,)
+    ).fetchone()
+    if row is None:
+        return view
+    if row[0] != view.version:
+        connection.execute("DELETE FROM rolled_back WHERE name = ?", (view.name,))
+        return view
+    return msgspec.structs.replace(view, version=row[1], sql=row[2])
 
 
 def _open(path: Path) -> sqlite3.Connection:
