@@ -19,6 +19,8 @@ RANGES: dict[str, tuple[int, int]] = {
     "ingest.line_bytes_max": (64, 1 << 30),
     "ingest.depth_max": (1, 512),
     "ingest.in_flight_max": (1, 4096),
+    "ingest.disk_percent_max": (1, 100),
+    "ingest.disk_free_bytes_enough": (0, 1 << 50),
     "ingest.future_max_s": (0, 3650 * _DAY_S),
     "speed.poll_ms": (5, 10_000),
     "batch.interval_ms": (500, _DAY_S * 1000),

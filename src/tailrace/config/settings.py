@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tailrace.model.fields import DEFAULT_FIELDS, Fields
+from tailrace.runtime.disk import DiskUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,12 @@ class IngestSettings:
     key_field: str = "endpoint"
     future_max_s: int = 0
     """0: no limit; records from the future are kept in their own window."""
+    disk_percent_max: int = 90
+    """Posts are refused while so much of the disk is used and less than `disk_free_bytes_enough` is free."""
+    disk_free_bytes_enough: int = 10 << 30
+
+    def is_full(self, disk: DiskUse) -> bool:
+        return disk.percent >= self.disk_percent_max and disk.free < self.disk_free_bytes_enough
 
 
 @dataclass(frozen=True, slots=True)

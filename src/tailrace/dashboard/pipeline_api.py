@@ -17,6 +17,7 @@ from tailrace.errors import Unavailable
 from tailrace.model.sequence import sequence_number
 from tailrace.model.shard import Shard
 from tailrace.model.window import iso
+from tailrace.runtime.disk import disk_use
 from tailrace.serving.ledger import ledger
 from tailrace.serving.pin import Pinned
 from tailrace.stream.dead_letters import DeadLetter
@@ -89,6 +90,7 @@ def _pipeline(services: NodeServices) -> dict[str, Any]:
             "bytes": pinned.manifest.lake.bytes,
             "snapshot": str(pinned.manifest.lake.snapshot_id) if pinned.manifest.lake.snapshot_id else None,
         },
+        "disk": _disk(services),
         "views": [_view_row(pinned, name) for name in sorted(pinned.views)],
         "ledger": book,
         "dead_letters": {"count": book["dead_lettered"]},
@@ -107,6 +109,13 @@ def _pipeline(services: NodeServices) -> dict[str, Any]:
         ],
         "processes": [{"role": p.role, "pid": p.pid, "rss_bytes": _rss_bytes(p.pid)} for p in services.processes()],
     }
+
+
+def _disk(services: NodeServices) -> dict[str, Any]:
+    """`full`: posts are refused with 429 until there is room."""
+    use = disk_use(services.settings.data_dir)
+    full = services.settings.ingest.is_full(use)
+    return {"used_percent": round(use.percent, 1), "free_bytes": use.free, "full": full}
 
 
 def _shard_row(services: NodeServices, pinned: Pinned, shard: Shard, now_us: int) -> dict[str, Any]:
@@ -154,8 +163,8 @@ def _view_row(pinned: Pinned, name: str) -> dict[str, Any]:
         "status": "live" if states.version in pinned.speed.versions else "catching up",
         "drift_rows": pinned.drift_rows.get(states.version, 0),
         "segments": len(states.segments),
-        "state_rows": sum(s.rows for s in states.segments),
-        "state_bytes": sum(s.bytes for s in states.segments),
+        "state_rows": sum(level.rows for s in states.segments for level in s.levels()),
+        "state_bytes": sum(s.total_bytes for s in states.segments),
     }
 
 
@@ -216,6 +225,10 @@ def render_metrics(state: dict[str, Any]) -> str:
     )
     metric("tailrace_lake_rows", "gauge", "Records in the lake.", [("", state["lake"]["rows"])])
     metric("tailrace_lake_bytes", "gauge", "Bytes of the lake's data files.", [("", state["lake"]["bytes"])])
+    disk = state["disk"]
+    metric("tailrace_disk_used_ratio", "gauge", "Part of the disk that is used.", [("", disk["used_percent"] / 100)])
+    metric("tailrace_disk_free_bytes", "gauge", "Bytes that may still be written.", [("", disk["free_bytes"])])
+    metric("tailrace_disk_full", "gauge", "1 while posts are refused for want of room.", [("", int(disk["full"]))])
     processes = [(f'{{role="{p["role"]}"}}', p["rss_bytes"] or 0) for p in state["processes"]]
     metric("tailrace_process_resident_bytes", "gauge", "Resident memory of a process.", processes)
     return "\n".join(lines) + "\n"

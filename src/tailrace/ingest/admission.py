@@ -1,7 +1,7 @@
-"""How much work and memory posts may hold at once: beyond it they are refused, so that a flood never becomes a crash.
+"""How much work, memory and disk posts may take: beyond it they are refused, so that a flood never becomes a crash.
 
-Two bounds: bytes of bodies held (from the first byte received to the answer), and posts that are decoded or stored at once.
-A post waits a moment for its turn; a body that would not fit is refused at once.
+Bounds: bytes of bodies held (from the first byte received to the answer), posts that are decoded or stored at once, and how full
+the disk may be. A post waits a moment for its turn; a body that would not fit, in memory or on disk, is refused at once.
 """
 
 from __future__ import annotations
@@ -9,12 +9,46 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+from tailrace.config.settings import IngestSettings
 from tailrace.errors import Backpressure
-from tailrace.telemetry.metrics import INGEST_HELD_BYTES, INGEST_IN_FLIGHT
+from tailrace.runtime.clock import Clock
+from tailrace.runtime.disk import DiskUse, disk_use
+from tailrace.telemetry.metrics import INGEST_DISK_FREE_BYTES, INGEST_HELD_BYTES, INGEST_IN_FLIGHT
 from tailrace.telemetry.registry import Registry
 
+DISK_LOOK_S = 1.0
+DISK_RETRY_S = 10
 _HINT = "send again after `Retry-After` seconds, with smaller posts or over fewer connections"
+
+
+class DiskGate:
+    """Shut while the disk of `folder` is full, so that what is left is for the parts that make room. Used by one event loop.
+
+    It is looked at once a second at most.
+    """
+
+    def __init__(self, folder: Path, settings: IngestSettings, clock: Clock, metrics: Registry) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._looked_s = float("-inf")
+        self._use = DiskUse(0, 1)
+
+    def check(self) -> None:
+        """Raises Backpressure while the disk is full."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._looked_s >= DISK_LOOK_S:
+            self._looked_s, self._use = now_s, disk_use(self._folder)
+            self._metrics.set(INGEST_DISK_FREE_BYTES, self._use.free)
+        if self._settings.is_full(self._use):
+            raise Backpressure(
+                f"the disk is full: `{self._use.percent:.0f}` % used, `{self._use.free >> 20}` MiB free",
+                retry_after_s=DISK_RETRY_S,
+                hint="make room, or let data go sooner with [retention] in tailrace.toml; what was acknowledged is kept",
+            )
 
 
 class Gate:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from tailrace.config.settings import Settings
 from tailrace.errors import TailraceError
-from tailrace.ingest.admission import Gate
+from tailrace.ingest.admission import DiskGate, Gate
 from tailrace.ingest.gateway import Gateway
 from tailrace.ingest.guard import Guard
 from tailrace.ingest.protocols.http_json import LogsEndpoint
@@ -48,9 +48,10 @@ def create_app(
     clock = clock or SystemClock()
     metrics = Registry()
     gate = Gate(settings.ingest.in_flight_max, settings.stream.queue_bytes_max, metrics)
+    disk = DiskGate(settings.data_dir, settings.ingest, clock, metrics)
     workers = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
     gateway = Gateway(node_socket, metrics)
-    logs = LogsEndpoint(stream, settings, gate, workers, clock, metrics)
+    logs = LogsEndpoint(stream, settings, gate, disk, workers, clock, metrics)
     folder = settings.run_dir / "metrics"
 
     async def all_metrics(request: Request) -> Response:

@@ -44,6 +44,9 @@ INGEST_STORE_SECONDS = Metric(
 )
 INGEST_IN_FLIGHT = Metric("tailrace_ingest_posts_in_flight", Kind.GAUGE, "Posts being decoded or stored.")
 INGEST_HELD_BYTES = Metric("tailrace_ingest_held_bytes", Kind.GAUGE, "Bytes of bodies held in memory.")
+INGEST_DISK_FREE_BYTES = Metric(
+    "tailrace_ingest_disk_free_bytes", Kind.GAUGE, "Bytes free on the disk of the data folder."
+)
 GATEWAY_REQUESTS = Metric(
     "tailrace_gateway_requests_total", Kind.COUNTER, "Requests passed to the node, by HTTP status.", ("status",)
 )

@@ -22,7 +22,7 @@ from tailrace.config.settings import Settings
 from tailrace.errors import Backpressure, InternalError, Invalid, TailraceError, Unavailable
 from tailrace.formats.base import Decoded, Limits, Options
 from tailrace.formats.decode import FORMATS, decode, known_format
-from tailrace.ingest.admission import Gate
+from tailrace.ingest.admission import DiskGate, Gate
 from tailrace.ingest.body import Body, content_encoding, inflated, receive
 from tailrace.ingest.responses import error_response, json_response
 from tailrace.model.sequence import sequence_number
@@ -96,11 +96,19 @@ class LogsEndpoint:
     """The handler. `workers`: threads for decoding."""
 
     def __init__(
-        self, stream: StreamBackend, settings: Settings, gate: Gate, workers: Executor, clock: Clock, metrics: Registry
+        self,
+        stream: StreamBackend,
+        settings: Settings,
+        gate: Gate,
+        disk: DiskGate,
+        workers: Executor,
+        clock: Clock,
+        metrics: Registry,
     ) -> None:
         self._stream = stream
         self._settings = settings
         self._gate = gate
+        self._disk = disk
         self._workers = workers
         self._clock = clock
         self._metrics = metrics
@@ -117,6 +125,7 @@ class LogsEndpoint:
 
     async def _post(self, request: Request) -> Response:
         ask = parse_ask(request, self._settings)
+        self._disk.check()
         body = Body(self._gate, content_encoding(request))
         try:
             await receive(request, body, self._settings.ingest.body_bytes_max)
