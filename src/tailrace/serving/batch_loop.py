@@ -38,7 +38,9 @@ def run_batch(
     due_s = kept_s = clock.monotonic_s()
     while not stop.is_set():
         try:
-            if clock.monotonic_s() >= due_s:
+            if store.keep_holds(clock.now_us()):
+                pass  # a backup is being taken: nothing that it copies may change
+            elif clock.monotonic_s() >= due_s:
                 more = consume()
                 report = handover.cycle()
                 behind = more or bool(report.waiting)

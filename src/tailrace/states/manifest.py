@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS rolled_back (
   name TEXT PRIMARY KEY, from_version TEXT NOT NULL, version TEXT NOT NULL, sql TEXT NOT NULL, since_us INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS builds (
   name TEXT PRIMARY KEY, version TEXT NOT NULL, rows_done INTEGER NOT NULL, rows_all INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS holds (id TEXT PRIMARY KEY, until_us INTEGER NOT NULL, kept INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS rebuilds (name TEXT PRIMARY KEY, asked_us INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS findings (id INTEGER PRIMARY KEY, body BLOB NOT NULL, acknowledged_us INTEGER);
 """
@@ -304,6 +305,33 @@ class ManifestStore:
             ).fetchall():
                 if msgspec.msgpack.decode(body, type=Finding).version == version:
                     connection.execute("UPDATE findings SET acknowledged_us = ? WHERE id = ?", (now_us, number))
+
+    def hold(self, hold_id: str, until_us: int) -> None:
+        """Ask the batch process to stand still until then; called again, it lasts longer."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO holds (id, until_us) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET until_us = excluded.until_us",
+                (hold_id, until_us),
+            )
+
+    def release(self, hold_id: str) -> None:
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM holds WHERE id = ?", (hold_id,))
+
+    def hold_is_kept(self, hold_id: str) -> bool:
+        """Whether the batch process has said that it stands still."""
+        with self._connections.one() as connection:
+            row = connection.execute("SELECT kept FROM holds WHERE id = ?", (hold_id,)).fetchone()
+        return row is not None and bool(row[0])
+
+    def keep_holds(self, now_us: int) -> bool:
+        """Called by batch before each cycle: whether it has to stand still, which is then known to who asked for it."""
+        with self._connections.one() as connection:
+            if connection.execute("SELECT 1 FROM holds LIMIT 1").fetchone() is None:
+                return False
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM holds WHERE until_us < ?", (now_us,))
+            return connection.execute("UPDATE holds SET kept = 1").rowcount > 0
 
     def mark_speed_ready(self, name: str, version: str) -> None:
         with self._transaction() as connection:

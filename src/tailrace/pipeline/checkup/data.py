@@ -104,10 +104,13 @@ def manifest(settings: Settings) -> Finding:
     if sound != "ok":
         return Finding("manifest", FAIL, f"damaged: {sound}", "restore manifest.db from a backup")
     current = _manifest(settings)
-    segments = [segment for view in current.views.values() for segment in view.segments]
+    segments = [segment for view in current.standing() for segment in view.segments]
     for segment in segments:
-        paths = [settings.states_dir / name for name in segment.files.values()]
-        if not all(path.is_file() for path in paths) or sum(path.stat().st_size for path in paths) != segment.bytes:
+        paths = [settings.states_dir / name for name in segment.paths]
+        if (
+            not all(path.is_file() for path in paths)
+            or sum(path.stat().st_size for path in paths) != segment.total_bytes
+        ):
             return Finding(
                 "manifest",
                 FAIL,
