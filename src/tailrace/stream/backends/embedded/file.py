@@ -17,7 +17,7 @@ from typing import Any
 from tailrace.errors import Corrupt
 from tailrace.runtime.connections import Connections
 from tailrace.stream.backends.embedded.errors import translate
-from tailrace.stream.backends.embedded.schema import SCHEMA_VERSION, connect_reader
+from tailrace.stream.backends.embedded.schema import ENDED, OPEN, SCHEMA_VERSION, connect_reader
 from tailrace.stream.base import EpochSeal, LedgerCounts
 
 
@@ -34,7 +34,10 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What each append and seal changes: `counts` are those of the open epoch, which began at `open_first_offset`."""
+    """What each append and seal changes: `counts` are those of the open epoch, which began at `open_first_offset`.
+
+    `ended`: closed, and no file follows, since the shard has been split or merged.
+    """
 
     next_offset: int
     open_epoch: int
@@ -43,6 +46,7 @@ class FileState:
     open_arrived_max_us: int
     closed: bool
     closed_at_us: int
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ def select_state(connection: sqlite3.Connection) -> FileState:
         "SELECT next_offset, open_epoch, open_first_offset, stored, dead_lettered, deduplicated, open_arrived_max_us, "
         "closed, closed_at_us FROM state"
     ).fetchone()
-    return FileState(row[0], row[1], row[2], LedgerCounts(row[3], row[4], row[5]), row[6], bool(row[7]), row[8])
+    counts = LedgerCounts(row[3], row[4], row[5])
+    return FileState(row[0], row[1], row[2], counts, row[6], row[7] != OPEN, row[8], row[7] == ENDED)
 
 
 class ShardFile:
