@@ -113,13 +113,16 @@ def _shard_row(services: NodeServices, pinned: Pinned, shard: Shard, now_us: int
     end = services.stream.end(shard.id)
     seals = services.stream.seals(shard.id, max(0, end.open_epoch - 4))
     read_to = pinned.speed.read_offsets.get(shard.id, 0)
-    frontier = pinned.manifest.frontier.get(shard.id, 0)
-    above = services.stream.seals(shard.id, frontier)
+    frontier = pinned.covered(shard)
+    above = [] if shard.ends_at(frontier) else services.stream.seals(shard.id, frontier)
     batch_to = (
         above[0].first_offset if above else end.next_offset - end.open_counts.stored - end.open_counts.dead_lettered
     )
     recent = [s for s in seals if s.sealed_at_us > now_us - RATE_WINDOW_US]
-    span_us = now_us - min((s.sealed_at_us for s in seals if s not in recent), default=services.started_us)
+    span_us = now_us - min(
+        (s.sealed_at_us for s in seals if s not in recent),
+        default=max(services.started_us, shard.created_s * 1_000_000),
+    )
     fresh = (
         sum(s.counts.stored + s.counts.dead_lettered for s in recent)
         + end.open_counts.stored
@@ -127,6 +130,7 @@ def _shard_row(services: NodeServices, pinned: Pinned, shard: Shard, now_us: int
     )
     return {
         "id": shard.id,
+        "state": "closed" if shard.closed else "open",
         "position": sequence_number(shard, end.next_offset - 1) if end.next_offset else None,
         "lines": end.next_offset,
         "bytes": end.bytes,

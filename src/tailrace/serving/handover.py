@@ -71,11 +71,14 @@ class Handover:
         """Build wanted views that are not served yet, move the frontier as far as the lake and speed allow, swap."""
         before = self._store.current()
         lake = self._lake.current()
-        shards = [shard.id for shard in self._stream.shards()]
+        listed = self._stream.shards()
+        shards = [shard.id for shard in listed]
         frontier = {shard: before.frontier.get(shard, 0) for shard in shards}
         views, built = self._build_wanted(before, lake, frontier)
-        targets = {shard: self._target(lake, shard, frontier[shard], views) for shard in shards}
-        moves = {shard: (frontier[shard] + 1, target) for shard, target in targets.items() if target > frontier[shard]}
+        # Epochs of a shard that a split or a merge has made do not begin at 1.
+        done = {shard.id: max(frontier[shard.id], shard.first_epoch - 1) for shard in listed}
+        targets = {shard: self._target(lake, shard, done[shard], views) for shard in shards}
+        moves = {shard: (done[shard] + 1, target) for shard, target in targets.items() if target > done[shard]}
         records, drift = 0, 0
         for shard, epochs in moves.items():
             moved = 0
@@ -87,7 +90,7 @@ class Handover:
         waiting = tuple(s for s in shards if lake.mark(s).epoch > targets[s])
         after = msgspec.structs.replace(
             before,
-            frontier={shard: max(frontier[shard], targets[shard]) for shard in shards},
+            frontier={shard: targets[shard] if shard in moves else frontier[shard] for shard in shards},
             lake=_lake_pin(lake),
             views={name: self._compact(states) for name, states in views.items()},
         )
