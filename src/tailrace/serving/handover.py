@@ -28,13 +28,15 @@ from tailrace.views import CompiledView, compile_view
 from tailrace.views.dialects.duckdb import schemas
 
 LOG = logging.getLogger(__name__)
+MOVES_S_MAX = 10.0
+"""After so long a cycle swaps what it has and leaves the other shards to the next, so that a kill costs no more than that."""
 GARBAGE_AGE_US = 600_000_000
 """Segment files that no manifest of the last ten minutes names are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class CycleReport:
-    """What a cycle did. `waiting`: shards whose lake is ahead of the frontier because speed has not written its states yet."""
+    """What a cycle did. `waiting`: shards whose lake is ahead of the frontier, as speed has not written its states yet or the time was up."""
 
     generation: int
     moved: dict[str, tuple[int, int]]
@@ -66,6 +68,7 @@ class Handover:
         self._segments_min = segments_min
         self._token = store.acquire_token()
         self._compiled: dict[str, CompiledView] = {}
+        self._last_moved = ""
 
     def cycle(self) -> CycleReport:
         """Build wanted views that are not served yet, move the frontier as far as the lake and speed allow, swap."""
@@ -77,17 +80,24 @@ class Handover:
         views, built = self._build_wanted(before, lake, frontier)
         # Epochs of a shard that a split or a merge has made do not begin at 1.
         done = {shard.id: max(frontier[shard.id], shard.first_epoch - 1) for shard in listed}
-        targets = {shard: self._target(lake, shard, done[shard], views) for shard in shards}
-        moves = {shard: (done[shard] + 1, target) for shard, target in targets.items() if target > done[shard]}
+        on_disk = [set(list_speed_segments(self._states_dir, states.version)) for states in views.values()]
+        targets = {shard: self._target(lake, shard, done[shard], on_disk) for shard in shards}
+        ready = {shard: (done[shard] + 1, target) for shard, target in targets.items() if target > done[shard]}
+        moves: dict[str, tuple[int, int]] = {}
         records, drift = 0, 0
-        for shard, epochs in moves.items():
+        until_s = self._clock.monotonic_s() + MOVES_S_MAX
+        for shard in sorted(ready, key=lambda shard: (shard <= self._last_moved, shard)):
+            if moves and self._clock.monotonic_s() >= until_s:
+                break
+            epochs = moves[shard] = ready[shard]
+            self._last_moved = shard
             moved = 0
             for name, states in views.items():
                 segment, differing = self._advance(states, lake, shard, epochs)
                 views[name] = msgspec.structs.replace(states, segments=(*states.segments, segment))
                 moved, drift = max(moved, segment.records), drift + differing
             records += moved
-        waiting = tuple(s for s in shards if lake.mark(s).epoch > targets[s])
+        waiting = tuple(s for s in shards if lake.mark(s).epoch > (targets[s] if s in moves else done[s]))
         after = msgspec.structs.replace(
             before,
             frontier={shard: targets[shard] if shard in moves else frontier[shard] for shard in shards},
@@ -141,14 +151,13 @@ class Handover:
 
     # -- one shard, one view -------------------------------------------------------------------------------------
 
-    def _target(self, lake: LakeSnapshot, shard: str, frontier: int, views: dict[str, ViewStates]) -> int:
-        """Last epoch up to which the lake and the speed segments of every view reach without a hole."""
+    def _target(self, lake: LakeSnapshot, shard: str, frontier: int, on_disk: list[set[tuple[str, int]]]) -> int:
+        """Last epoch up to which the lake and the speed segments of every view (`on_disk`) reach without a hole."""
         mark = lake.mark(shard)
         if mark.epoch <= frontier:
             return frontier
         sealed = [seal.epoch for seal in self._stream.seals(shard, frontier) if seal.epoch <= mark.epoch]
         target = frontier
-        on_disk = [set(list_speed_segments(self._states_dir, states.version)) for states in views.values()]
         for epoch in sealed:
             if not all((shard, epoch) in listed for listed in on_disk):
                 break

@@ -20,6 +20,9 @@ from tailrace.stream.backends.embedded.errors import translate
 from tailrace.stream.backends.embedded.schema import ENDED, OPEN, SCHEMA_VERSION, connect_reader
 from tailrace.stream.base import EpochSeal, LedgerCounts
 
+FEW_SEALS = 64
+"""Seals kept in memory of a closed file: after splits and merges there are many short ones, and the ledger asks all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class About:
@@ -82,6 +85,8 @@ class ShardFile:
         self._connections = Connections(lambda: _open(path))
         self._final: FileState | None = None
         self._final_bytes = 0
+        self._few_seals: list[EpochSeal] | None = None
+        self._has_many_seals = False
         self.about = self._read_about()
 
     def _read_about(self) -> About:
@@ -132,6 +137,18 @@ class ShardFile:
         return found
 
     def seals(self, after_epoch: int) -> list[EpochSeal]:
+        """Sealed epochs greater than `after_epoch`, ascending. A closed file with few is asked once."""
+        if self._final is None or self._has_many_seals:
+            return self._select_seals(after_epoch)
+        if self._few_seals is None:
+            found = self._select_seals(0)
+            self._has_many_seals = len(found) > FEW_SEALS
+            if not self._has_many_seals:
+                self._few_seals = found
+            return [seal for seal in found if seal.epoch > after_epoch]
+        return [seal for seal in self._few_seals if seal.epoch > after_epoch]
+
+    def _select_seals(self, after_epoch: int) -> list[EpochSeal]:
         with self._connection() as connection:
             rows = connection.execute(
                 "SELECT epoch, first_offset, last_offset, sealed_at_us, stored, dead_lettered, deduplicated FROM epochs "

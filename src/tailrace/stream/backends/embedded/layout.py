@@ -106,9 +106,13 @@ def create_shard(folder: Path, shard: Shard, fields: Fields, clock: Clock) -> No
     Any other is what an attempt that died has left. The caller holds the lock of the stream's layout.
     """
     shard_folder = folder / shard.id
-    if shard_folder.exists() and not _begins_at(shard_folder, shard):
-        shutil.rmtree(shard_folder)
-    shard_folder.mkdir(exist_ok=True)
+    if shard_folder.exists() and _begins_at(shard_folder, shard):
+        # Its maker may have died before the names were on disk.
+        sync_folder(shard_folder)
+        sync_folder(folder)
+        return
+    shutil.rmtree(shard_folder, ignore_errors=True)
+    shard_folder.mkdir()
     create_generation(
         shard_folder,
         shard.id,

@@ -1,9 +1,12 @@
 """Splits and merges of shards, each in steps of which any process can do the rest when the one that began has died.
 
     1  `shards.json` gets the plan (`pending`): from here on it will be done
-    2  under the append locks of the shards to close: the new shards' first files are made, which nobody knows yet
+    2  the new shards' first files are made, which nobody knows yet
     3  each shard to close gets its end, in one transaction of its open file: its last epoch is sealed, and no file follows
     4  `shards.json` names the new shards, the old ones as closed
+
+Appends are held up in step 3, and in step 2 only if an epoch was sealed meanwhile: then the files are made again, as they begin
+with the epoch after the last one.
 
 A writer that meets an end backs out, waits for step 4 (or does it), and its lines are divided anew. What deduplication knows is
 not copied: a new shard looks in the files of those it descends from as well, as it does in closed files of its own.
@@ -73,19 +76,26 @@ class Resharding:
     def _finish(self, shards: Sequence[Shard], reshard: Reshard) -> Resharded:
         """Steps 2 to 4, whichever of them have been done before."""
         parents = [self._open_file(p.id) for p in reshard.parents]
+        self._make_children(shards, reshard, parents)
         with ExitStack() as locks:
             for parent in parents:
                 locks.enter_context(exclusive(parent.lock_path))
-            last_epochs = [parent.last_epoch_locked() for parent in parents]
-            after, done = resharded(shards, reshard, last_epochs)
-            for child in done.children:
-                create_shard(self._layout.path.parent, child, self._fields, self._clock)
+            after, done = self._make_children(shards, reshard, parents)
             for parent in parents:
                 parent.end_locked()
         self._layout.write(Layout(after))
         for parent in parents:
             parent.checkpoint()
         return done
+
+    def _make_children(
+        self, shards: Sequence[Shard], reshard: Reshard, parents: Sequence[OpenFile]
+    ) -> tuple[tuple[Shard, ...], Resharded]:
+        """All shards and what has changed, if the parents end now. What is there already costs nothing."""
+        after, done = resharded(shards, reshard, [parent.last_epoch() for parent in parents])
+        for child in done.children:
+            create_shard(self._layout.path.parent, child, self._fields, self._clock)
+        return after, done
 
     def _withdraw(self, before: Layout, reshard: Reshard) -> None:
         """Take the plan back, unless a shard has got its end already: then it is done as soon as the trouble is over."""

@@ -108,11 +108,9 @@ class OpenFile:
     def ended(self) -> bool:
         return self._files.current()[1].ended
 
-    def last_epoch_locked(self) -> int:
+    def last_epoch(self) -> int:
         """The epoch with which the shard has ended, or would if it did now."""
-        _, state = self._files.current()
-        if not state.ended:
-            state = self.current_locked().state()
+        state = self._files.current()[1]
         return state.open_epoch - (state.next_offset == state.open_first_offset)
 
     def end_locked(self) -> None:
