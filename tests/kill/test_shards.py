@@ -120,14 +120,16 @@ def test_splits_merges_and_kills_under_load_lose_double_and_misplace_nothing(nod
 
 
 def _assert_all_once_and_in_order(node: RunningNode, posts: list[int]) -> None:
+    """Batch covers one shard after the other, so what a long run leaves takes a while."""
     lines = sum(posts) * KEYS
 
     def covered() -> bool:
+        time.sleep(0.2)
         state = node.pipeline()
         lags = [shard["batch_lag_lines"] or shard["speed_lag_lines"] for shard in state["shards"]]
         return not any(lags) and bool(state["lake"]["rows"] == state["ledger"]["stored"] == state["ledger"]["batch"])
 
-    until(node, covered)
+    until(node, covered, 120 + 5 * AT_LEAST_S)
     state = node.pipeline()
     assert state["ledger"]["balanced"], state["ledger"]
     assert state["ledger"]["stored"] == state["ledger"]["lake"] == state["ledger"]["batch"] == lines

@@ -111,7 +111,7 @@ def _pipeline(services: NodeServices) -> dict[str, Any]:
 
 def _shard_row(services: NodeServices, pinned: Pinned, shard: Shard, now_us: int) -> dict[str, Any]:
     end = services.stream.end(shard.id)
-    seals = services.stream.seals(shard.id, max(0, end.open_epoch - 4))
+    seals = [] if shard.closed else services.stream.seals(shard.id, max(0, end.open_epoch - 4))
     read_to = pinned.speed.read_offsets.get(shard.id, 0)
     frontier = pinned.covered(shard)
     above = [] if shard.ends_at(frontier) else services.stream.seals(shard.id, frontier)

@@ -36,7 +36,7 @@ GARBAGE_AGE_US = 600_000_000
 
 @dataclass(frozen=True, slots=True)
 class CycleReport:
-    """What a cycle did. `waiting`: shards whose lake is ahead of the frontier, as speed has not written its states yet or the time was up."""
+    """What a cycle did. `waiting`: shards whose lake is ahead of the frontier, speed has not written its states yet, or time was up."""
 
     generation: int
     moved: dict[str, tuple[int, int]]

@@ -131,15 +131,25 @@ def _select(run: _Run, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerSt
     return found
 
 
+_SUMMARY = """
+WITH RECURSIVE known (producer) AS (
+    SELECT min(producer) FROM dedupe
+    UNION ALL
+    SELECT (SELECT min(producer) FROM dedupe WHERE producer > known.producer) FROM known WHERE known.producer IS NOT NULL
+    LIMIT ?
+)
+SELECT producer,
+    (SELECT producer_epoch FROM dedupe AS d WHERE d.producer = k.producer ORDER BY producer_epoch, n LIMIT 1),
+    (SELECT n FROM dedupe AS d WHERE d.producer = k.producer ORDER BY producer_epoch, n LIMIT 1),
+    (SELECT producer_epoch FROM dedupe AS d WHERE d.producer = k.producer ORDER BY producer_epoch DESC, n DESC LIMIT 1),
+    (SELECT n FROM dedupe AS d WHERE d.producer = k.producer ORDER BY producer_epoch DESC, n DESC LIMIT 1)
+FROM known AS k WHERE producer IS NOT NULL
+"""
+"""A few steps down the key's tree for each producer, however many rows it has."""
+
+
 def _read_summary(file: ShardFile) -> _Summary:
-    rows = file.select(
-        "SELECT producer, producer_epoch, min(n), max(n) FROM dedupe GROUP BY producer, producer_epoch LIMIT ?",
-        (_SUMMARY_PRODUCERS_MAX + 1,),
-    )
+    rows = file.select(_SUMMARY, (_SUMMARY_PRODUCERS_MAX + 1,))
     if len(rows) > _SUMMARY_PRODUCERS_MAX:
         return _Summary(None)
-    ranges: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {}
-    for producer, epoch, low, high in rows:
-        known_low, known_high = ranges.get(producer, ((epoch, low), (epoch, high)))
-        ranges[producer] = (min(known_low, (epoch, low)), max(known_high, (epoch, high)))
-    return _Summary(ranges)
+    return _Summary({row[0]: ((row[1], row[2]), (row[3], row[4])) for row in rows})
