@@ -94,7 +94,8 @@ def _show_frontier(out: Console, found: dict[str, Any]) -> None:
     _step(out, 1, "Frontier", "which records belong to which side: by the stream's epochs, never by event time")
     settled = 0
     for shard in found["shards"]:
-        first, last, epoch = shard["first_epoch"], shard["last_epoch"], found["frontier"][shard["id"]]
+        first, last = shard["first_epoch"], shard["last_epoch"]
+        epoch = max(found["frontier"][shard["id"]], first - 1)
         if last is not None and epoch >= last:
             settled += 1
             continue

@@ -199,7 +199,12 @@ def render_metrics(state: dict[str, Any]) -> str:
         "1 if every stage holds what the stream stored.",
         [("", int(book["balanced"]))],
     )
-    shards = [(f'{{shard="{s["id"]}"}}', s) for s in state["shards"]]
+    states = [shard["state"] for shard in state["shards"]]
+    counts = [(f'{{state="{name}"}}', states.count(name)) for name in ("open", "closed")]
+    metric("tailrace_shards", "gauge", "Shards of the stream.", counts)
+    # Closed shards grow in number for ever; what is done with has nothing more to tell.
+    telling = [s for s in state["shards"] if s["state"] == "open" or s["speed_lag_lines"] or s["batch_lag_lines"]]
+    shards = [(f'{{shard="{s["id"]}"}}', s) for s in telling]
     for field, about in (
         ("speed_lag_lines", "Lines in the stream that the speed layer has not read."),
         ("batch_lag_lines", "Lines in the stream above the frontier."),

@@ -201,8 +201,12 @@ class LogsEndpoint:
                     failed.append(result)
             if failed or not moved:
                 break
-            loop = asyncio.get_running_loop()
-            sent = await loop.run_in_executor(self._workers, self._append_anew, post, moved)
+            try:
+                loop = asyncio.get_running_loop()
+                sent = await loop.run_in_executor(self._workers, self._append_anew, post, moved)
+            except TailraceError as error:
+                failed.append(error)
+                break
         else:
             failed.append(Unavailable("its shards were split or merged again and again", retry_after_s=1))
         self._metrics.observe(names.INGEST_STORE_SECONDS, self._clock.monotonic_s() - began)

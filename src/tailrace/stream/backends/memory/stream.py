@@ -49,7 +49,14 @@ class _ShardLog:
 
     def known(self, stamp: ProducerStamp) -> set[int]:
         """Lines of that post which the shard has, or one that it descends from."""
-        return self.seen.get(stamp, set()).union(*(parent.known(stamp) for parent in self.parents))
+        lines: set[int] = set()
+        todo, seen = [self], {id(self)}
+        while todo:
+            log = todo.pop()
+            lines |= log.seen.get(stamp, set())
+            todo += [parent for parent in log.parents if id(parent) not in seen]
+            seen.update(map(id, log.parents))
+        return lines
 
 
 class MemoryStream:
