@@ -306,8 +306,10 @@ def test_a_whole_life_in_one_order(tmp_path: Path) -> None:
         lines = [line for post in _fixed_posts() for line in post]
         life.first_light(lines[:9], embedded=True)
         steps: list[Callable[[], Any]] = [
-            lambda: life.put(lines[9:20]),
+            lambda: life.put(lines[9:15]),
             lambda: life.a_shard_is_split(None, 0),
+            lambda: life.put(lines[15:20]),
+            life.people_look,
             life.seal,
             lambda: life.the_view_file_changes("plain"),
             life.a_whole_turn,

@@ -5,7 +5,7 @@
     3  each shard to close gets its end, in one transaction of its open file: its last epoch is sealed, and no file follows
     4  `shards.json` names the new shards, the old ones as closed
 
-Appends are held up in step 3, and in step 2 only if an epoch was sealed meanwhile: then the files are made again, as they begin
+Appends are held up in step 3, and in step 2 only if the open epoch has changed meanwhile: then the files are made again, as they begin
 with the epoch after the last one.
 
 A writer that meets an end backs out, waits for step 4 (or does it), and its lines are divided anew. What deduplication knows is
