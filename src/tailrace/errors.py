@@ -10,6 +10,7 @@
     |   +-- Backpressure       the same, because a queue is full (429)
     +-- Conflict               somebody else was first: read again, then decide (409)
     |   +-- Fenced             a newer writer has taken over: stop writing
+    |   +-- ShardClosed        a shard was split or merged: go on with those that took its place
     +-- Trimmed                the data is gone: start from `earliest`
     +-- Corrupt                an operator must look at `path`
     |   +-- GapFound           records `first`..`last` of `shard` are missing
@@ -89,6 +90,12 @@ class Conflict(TailraceError):
 
 class Fenced(Conflict):
     code = "fenced"
+
+
+class ShardClosed(Conflict):
+    """A shard takes nothing any more. Nothing of what was appended is stored; `shards()` names those that took its place."""
+
+    code = "shard_closed"
 
 
 class Trimmed(TailraceError):

@@ -12,6 +12,8 @@ from tailrace.batch.lake.iceberg import IcebergLake, IcebergStage
 from tailrace.runtime.files import write_atomic
 from tailrace.states import segment
 from tailrace.states.manifest import ManifestStore
+from tailrace.stream.backends.embedded import layout_file, resharding
+from tailrace.stream.backends.embedded.turn import OpenFile
 
 
 class Killed(BaseException):
@@ -24,6 +26,7 @@ class Faults:
     def __init__(self) -> None:
         self._left: int | None = None
         self.passed = 0
+        self.died = False
 
     @contextmanager
     def dying_at(self, moment: int) -> Iterator[None]:
@@ -39,6 +42,7 @@ class Faults:
         if self._left is not None:
             self._left -= 1
             if self._left == 0:
+                self.died = True
                 raise Killed
 
     def around(self, write: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,16 +57,19 @@ class Faults:
 
 @contextmanager
 def installed() -> Iterator[Faults]:
-    """Every durable write of speed, batch and lake passes through the Faults that this yields."""
+    """Every durable write of speed, batch and lake, and of a split or merge, passes through the Faults that this yields."""
     faults = Faults()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segment, "write_atomic", faults.around(write_atomic))
+        patch.setattr(layout_file, "write_atomic", faults.around(write_atomic))
+        patch.setattr(resharding, "create_shard", faults.around(resharding.create_shard))
         for owner, name in (
             (ManifestStore, "swap"),
             (ManifestStore, "want"),
             (ManifestStore, "mark_speed_ready"),
             (IcebergLake, "append"),
             (IcebergStage, "finish"),
+            (OpenFile, "end_locked"),
         ):
             patch.setattr(owner, name, faults.around(getattr(owner, name)))
         yield faults

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from tailrace.batch.consumer import consume
 from tailrace.batch.lake.iceberg import IcebergLake
 from tailrace.config.settings import StreamSettings
+from tailrace.errors import ShardClosed
 from tailrace.formats.base import Limits
 from tailrace.formats.decode import decode
 from tailrace.model.fields import DEFAULT_FIELDS
+from tailrace.model.shard import Shard
 from tailrace.model.window import datetime_us, parse_iso
 from tailrace.runtime.clock import ManualClock
 from tailrace.serving.follower import Follower
@@ -28,7 +31,7 @@ from tailrace.states.segment import read_batch_table
 from tailrace.states.tables import concat_states
 from tailrace.stream.backends.embedded import open_embedded
 from tailrace.stream.backends.memory.stream import MemoryStream
-from tailrace.stream.base import Appended, ProducerStamp, ShardBatch, StreamBackend
+from tailrace.stream.base import Appended, ProducerStamp, StreamBackend
 from tailrace.stream.partitioning import split
 from tailrace.views.dialects.duckdb import schemas
 
@@ -115,11 +118,25 @@ class Rig:
     # -- steps ---------------------------------------------------------------------------------------------------
 
     def put(self, lines: Sequence[bytes], stamp: ProducerStamp | None = None) -> list[Put]:
-        """One post, as ingest does it."""
+        """One post, as ingest does it: what meets the end of a shard is divided anew."""
         post = decode(b"\n".join(lines), "json", DEFAULT_FIELDS, Limits())
         batches = split(post.columns, post.raw, post.keys, self.stream.shards(), post.lines, stamp)
-        futures: list[tuple[ShardBatch, Future[Appended]]] = [(batch, self.stream.append(batch)) for batch in batches]
-        return [Put(future.result(), [int(line) for line in batch.lines]) for batch, future in futures]
+        puts: list[Put] = []
+        while batches:
+            futures = [(batch, self.stream.append(batch)) for batch in batches]
+            batches = []
+            for batch, future in futures:
+                try:
+                    puts.append(Put(future.result(), [int(line) for line in batch.lines]))
+                except ShardClosed:
+                    rows = pa.array([list(post.lines).index(line) for line in batch.lines])
+                    keys, shards = post.keys.take(rows), self.stream.shards()
+                    batches += split(batch.columns, batch.raw, keys, shards, batch.lines, stamp)
+        return puts
+
+    def open_shards(self) -> list[Shard]:
+        """By their hash range."""
+        return sorted((s for s in self.stream.shards() if not s.closed), key=lambda s: s.hash_first)
 
     def seal(self) -> None:
         for shard in self.stream.shards():

@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tailrace.errors import NotFound
+from tailrace.errors import NotFound, ShardClosed
 from tailrace.model.fields import DEFAULT_FIELDS
-from tailrace.stream.base import ProducerStamp
+from tailrace.stream.base import ProducerStamp, Resharded
 from tailrace.views import compile_view
 from tests.oracle.faults import Faults, Killed, installed
 from tests.oracle.lines import Record, parse_json
@@ -31,6 +31,7 @@ pytestmark = pytest.mark.slow
 
 NOW_MS = 1_795_341_600_000
 DAY_MS = 86_400_000
+OPEN_SHARDS = 5
 
 OWN_SQL = {
     "plain": """CREATE VIEW own AS SELECT time_bucket(INTERVAL '10 seconds', timestamp) AS window_start, endpoint,
@@ -135,6 +136,33 @@ class Life(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([-3600, 3600]))
     def the_clock_steps(self, seconds: int) -> None:
         self.rig.clock.step(seconds)
+
+    # -- shards --------------------------------------------------------------------------------------------------
+
+    @rule(moment=st.none() | st.integers(1, 10), at=st.integers(0, 99))
+    def a_shard_is_split(self, moment: int | None, at: int) -> None:
+        """Whole, or until the process dies between two of its writes; then whoever comes next does the rest."""
+        shards = self.rig.open_shards()
+        if len(shards) < OPEN_SHARDS:
+            shard = shards[at % len(shards)]
+            self._reshard(moment, lambda: self.rig.stream.split(shard.id))
+
+    @rule(moment=st.none() | st.integers(1, 10), at=st.integers(0, 99))
+    def shards_are_merged(self, moment: int | None, at: int) -> None:
+        shards = self.rig.open_shards()
+        if len(shards) > 1:
+            low, high = shards[at % (len(shards) - 1) :][:2]
+            self._reshard(moment, lambda: self.rig.stream.merge(high.id, low.id))
+
+    def _reshard(self, moment: int | None, work: Callable[[], Resharded]) -> None:
+        """A shard may be found closed: a split or merge that a dead process had begun is finished first."""
+        try:
+            if moment is None:
+                work()
+            else:
+                self._dies(moment, work)
+        except ShardClosed:
+            assert self.faults.died
 
     # -- the node ------------------------------------------------------------------------------------------------
 
@@ -263,7 +291,7 @@ class Life(RuleBasedStateMachine):
         assert total.deduplicated == self.deduplicated
 
     def _before(self, position: Mapping[str, int]) -> list[Record]:
-        found = (record for (shard, offset), record in self.stored.items() if offset < position[shard])
+        found = (record for (shard, offset), record in self.stored.items() if offset < position.get(shard, 0))
         return [record for record in found if record is not None]
 
     def _dies(self, moment: int, work: Callable[[], Any]) -> bool:
@@ -292,13 +320,20 @@ def test_a_whole_life_in_one_order(tmp_path: Path) -> None:
         lines = [line for post in _fixed_posts() for line in post]
         life.first_light(lines[:9], embedded=True)
         steps: list[Callable[[], Any]] = [
-            lambda: life.put(lines[9:20]),
+            lambda: life.put(lines[9:15]),
+            lambda: life.a_shard_is_split(None, 0),
+            lambda: life.put(lines[15:20]),
+            life.people_look,
             life.seal,
             lambda: life.the_view_file_changes("plain"),
             life.a_whole_turn,
             lambda: life.node_dies(3),
             life.a_whole_turn,
-            lambda: life.put(lines[20:30]),
+            lambda: life.put(lines[20:25]),
+            lambda: life.a_shard_is_split(5, 0),
+            lambda: life.put(lines[25:28]),
+            lambda: life.shards_are_merged(None, 1),
+            lambda: life.put(lines[28:30]),
             lambda: life.batch_dies(5),
             life.a_whole_turn,
             lambda: life.the_view_file_changes("slow"),
@@ -321,6 +356,7 @@ def test_a_whole_life_in_one_order(tmp_path: Path) -> None:
         assert OWN_VERSIONS[pinned.views["own"].version] is OWN["slow"]
         assert life.faults.passed > 40
         assert max(life.rig.frontier().values()) > 1
+        assert len(life.rig.stream.shards()) == 2 + 2 + 2 + 1
     finally:
         life.teardown()
 

@@ -106,7 +106,9 @@ def consume(stream: StreamBackend, lake: WritableLake, lines_max: int = LINES_PE
     is as it was.
     """
     marks = lake.position()
-    seals = {s.id: stream.seals(s.id, marks.get(s.id, LakeMark()).epoch) for s in stream.shards()}
+    shards = stream.shards()
+    done = {s.id: max(marks.get(s.id, LakeMark()).epoch, s.first_epoch - 1) for s in shards}
+    seals = {s.id: stream.seals(s.id, done[s.id]) for s in shards if not s.ends_at(done[s.id])}
     todo = plan(seals, marks, lines_max)
     if not todo.work:
         return None

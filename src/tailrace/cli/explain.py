@@ -92,9 +92,18 @@ def show(out: Console, found: dict[str, Any], kinds: dict[str, str]) -> None:
 
 def _show_frontier(out: Console, found: dict[str, Any]) -> None:
     _step(out, 1, "Frontier", "which records belong to which side: by the stream's epochs, never by event time")
-    for shard, epoch in found["frontier"].items():
-        covered = f"epochs 1 to {epoch}" if epoch else "none yet"
-        out.print(f"   {shard}   batch: {covered}   speed: epoch {epoch + 1} on")
+    settled = 0
+    for shard in found["shards"]:
+        first, last = shard["first_epoch"], shard["last_epoch"]
+        epoch = max(found["frontier"][shard["id"]], first - 1)
+        if last is not None and epoch >= last:
+            settled += 1
+            continue
+        covered = f"epochs {first} to {epoch}" if epoch >= first else "none yet"
+        rest = f"epoch {epoch + 1} on" if last is None else f"epochs {epoch + 1} to {last}, its last"
+        out.print(f"   {shard['id']}   batch: {covered}   speed: {rest}")
+    if settled:
+        out.print(f"   and {settled:,} closed shard{'s'[: settled > 1]}, all batch")
     out.print()
 
 

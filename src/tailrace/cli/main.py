@@ -11,7 +11,20 @@ from typing import Annotated
 
 import typer
 
-from tailrace.cli import backup, deadletters, demo, doctor, explain, produce, query, tail, up, version, view_versions
+from tailrace.cli import (
+    backup,
+    deadletters,
+    demo,
+    doctor,
+    explain,
+    produce,
+    query,
+    shards,
+    tail,
+    up,
+    version,
+    view_versions,
+)
 from tailrace.cli.output import UNAVAILABLE, WRONG_USAGE, ending_with_reader, fail
 from tailrace.errors import Invalid, TailraceError
 
@@ -49,6 +62,7 @@ app.command("query")(ending_with_reader(query.query))
 app.command("explain")(ending_with_reader(explain.explain))
 app.add_typer(view_versions.app, name="views")
 app.add_typer(deadletters.app, name="deadletters")
+app.add_typer(shards.app, name="shards")
 app.command("produce")(ending_with_reader(produce.produce))
 app.command("backup")(ending_with_reader(backup.backup))
 app.command("restore")(ending_with_reader(backup.restore))

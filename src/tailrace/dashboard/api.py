@@ -19,6 +19,7 @@ from tailrace.dashboard.live import LiveSession
 from tailrace.dashboard.openapi import document
 from tailrace.dashboard.pipeline_api import healthz, metrics, pipeline, readyz
 from tailrace.dashboard.services import NodeServices
+from tailrace.dashboard.shards_api import list_shards, merge_shards, split_shard
 from tailrace.dashboard.tail import tail
 from tailrace.dashboard.views_api import diff_view, explain_view, list_views, read_view, rebuild_view, roll_back_view
 from tailrace.errors import NotFound, TailraceError, Unavailable
@@ -39,6 +40,9 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/deadletters", list_dead_letters),
             Route("/v1/deadletters/redrive", redrive, methods=["POST"]),
             Route("/v1/deadletters/{id}", read_dead_letter),
+            Route("/v1/shards", list_shards),
+            Route("/v1/shards/{id}/split", split_shard, methods=["POST"]),
+            Route("/v1/shards/{id}/merge", merge_shards, methods=["POST"]),
             WebSocketRoute("/v1/live", live),
             Route("/v1/pipeline", pipeline),
             Route("/metrics", metrics),

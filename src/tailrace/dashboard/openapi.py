@@ -56,7 +56,7 @@ def document() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tailrace", "version": __version__, "license": {"name": "Apache-2.0"}},
-        "paths": _ingest_paths() | _view_paths() | _other_paths(),
+        "paths": _ingest_paths() | _view_paths() | _shard_paths() | _other_paths(),
         "components": {"schemas": _SCHEMAS},
     }
 
@@ -156,6 +156,51 @@ def _view_paths() -> dict[str, Any]:
     }
 
 
+def _shard_paths() -> dict[str, Any]:
+    """The shards of the stream."""
+    shard = _parameter("id", "path", "an open shard, e.g. shardId-000000000000")
+    done = {"$ref": "#/components/schemas/Resharded"}
+    return {
+        "/v1/shards": {
+            "get": _operation(
+                "List the shards, open and closed",
+                schema={
+                    "type": "object",
+                    "required": ["shards", "open"],
+                    "properties": {
+                        "shards": {"type": "array", "items": {"$ref": "#/components/schemas/Shard"}},
+                        "open": {"type": "integer"},
+                    },
+                },
+                errors=(400, 503),
+            )
+        },
+        "/v1/shards/{id}/split": {
+            "post": _operation(
+                "Close a shard; two new ones take its place",
+                [shard],
+                _object_body("new_starting_hash_key", "first hash key of the second child; default: the middle"),
+                schema=done,
+                errors=(400, 404, 409, 503),
+            )
+        },
+        "/v1/shards/{id}/merge": {
+            "post": _operation(
+                "Close two shards whose hash ranges touch; one new shard takes their place",
+                [shard],
+                _object_body("adjacent", "the other shard", required=True),
+                schema=done,
+                errors=(400, 404, 409, 503),
+            )
+        },
+    }
+
+
+def _object_body(name: str, about: str, *, required: bool = False) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object", "properties": {name: {"type": "string", "description": about}}}
+    return {"application/json": {"schema": schema | ({"required": [name]} if required else {})}}
+
+
 def _other_paths() -> dict[str, Any]:
     """Queries, tails, and how the node is."""
     return {
@@ -249,6 +294,36 @@ _SCHEMAS: dict[str, Any] = {
             },
             "deduplicated": {"type": "integer"},
             "position": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+    },
+    "Shard": {
+        "type": "object",
+        "required": ["id", "state", "hash_first", "hash_last", "share", "parents", "children", "lines", "bytes"],
+        "properties": {
+            "id": {"type": "string"},
+            "state": {"enum": ["open", "closed"]},
+            "hash_first": {"type": "string", "description": "first hash key of its range, a number of 128 bits"},
+            "hash_last": {"type": "string"},
+            "share": {"type": "number", "description": "of the hash keys, from 0 to 1"},
+            "parents": {"type": "array", "items": {"type": "string"}},
+            "children": {"type": "array", "items": {"type": "string"}},
+            "created_at": {"type": "string"},
+            "lines": {"type": "integer", "description": "ever given to it"},
+            "lines_kept": {"type": "integer"},
+            "bytes": {"type": "integer"},
+            "first_sequence_number": {"type": ["string", "null"], "description": "of the lines kept"},
+            "last_sequence_number": {"type": ["string", "null"]},
+            "first_epoch": {"type": "integer"},
+            "open_epoch": {"type": ["integer", "null"]},
+            "last_epoch": {"type": ["integer", "null"], "description": "of a closed shard"},
+        },
+    },
+    "Resharded": {
+        "type": "object",
+        "required": ["closed", "children"],
+        "properties": {
+            "closed": {"type": "array", "items": {"$ref": "#/components/schemas/Shard"}},
+            "children": {"type": "array", "items": {"$ref": "#/components/schemas/Shard"}},
         },
     },
     "ViewAnswer": {

@@ -120,15 +120,18 @@ def _disk(services: NodeServices) -> dict[str, Any]:
 
 def _shard_row(services: NodeServices, pinned: Pinned, shard: Shard, now_us: int) -> dict[str, Any]:
     end = services.stream.end(shard.id)
-    seals = services.stream.seals(shard.id, max(0, end.open_epoch - 4))
+    seals = [] if shard.closed else services.stream.seals(shard.id, max(0, end.open_epoch - 4))
     read_to = pinned.speed.read_offsets.get(shard.id, 0)
-    frontier = pinned.manifest.frontier.get(shard.id, 0)
-    above = services.stream.seals(shard.id, frontier)
+    frontier = pinned.covered(shard)
+    above = [] if shard.ends_at(frontier) else services.stream.seals(shard.id, frontier)
     batch_to = (
         above[0].first_offset if above else end.next_offset - end.open_counts.stored - end.open_counts.dead_lettered
     )
     recent = [s for s in seals if s.sealed_at_us > now_us - RATE_WINDOW_US]
-    span_us = now_us - min((s.sealed_at_us for s in seals if s not in recent), default=services.started_us)
+    span_us = now_us - min(
+        (s.sealed_at_us for s in seals if s not in recent),
+        default=max(services.started_us, shard.created_s * 1_000_000),
+    )
     fresh = (
         sum(s.counts.stored + s.counts.dead_lettered for s in recent)
         + end.open_counts.stored
@@ -136,6 +139,7 @@ def _shard_row(services: NodeServices, pinned: Pinned, shard: Shard, now_us: int
     )
     return {
         "id": shard.id,
+        "state": "closed" if shard.closed else "open",
         "position": sequence_number(shard, end.next_offset - 1) if end.next_offset else None,
         "lines": end.next_offset,
         "bytes": end.bytes,
@@ -204,7 +208,12 @@ def render_metrics(state: dict[str, Any]) -> str:
         "1 if every stage holds what the stream stored.",
         [("", int(book["balanced"]))],
     )
-    shards = [(f'{{shard="{s["id"]}"}}', s) for s in state["shards"]]
+    states = [shard["state"] for shard in state["shards"]]
+    counts = [(f'{{state="{name}"}}', states.count(name)) for name in ("open", "closed")]
+    metric("tailrace_shards", "gauge", "Shards of the stream.", counts)
+    # Closed shards grow in number for ever; what is done with has nothing more to tell.
+    telling = [s for s in state["shards"] if s["state"] == "open" or s["speed_lag_lines"] or s["batch_lag_lines"]]
+    shards = [(f'{{shard="{s["id"]}"}}', s) for s in telling]
     for field, about in (
         ("speed_lag_lines", "Lines in the stream that the speed layer has not read."),
         ("batch_lag_lines", "Lines in the stream above the frontier."),

@@ -36,6 +36,8 @@ _HOP_BY_HOP = frozenset(
     | {b"transfer-encoding", b"upgrade"}
 )
 """Source: RFC 9110, section 7.6.1. They speak of one connection and end with it."""
+_ASKED_AGAIN = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Requests that change nothing may be sent twice."""
 _AWAY_PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="2"><meta name="color-scheme" content="light dark">
 <title>Tailrace is starting</title>
@@ -111,7 +113,9 @@ class Gateway:
         try:
             return await client.unless_gone(self._http.send(request, stream=True))
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            # A kept connection that the node had closed, most likely. Nothing was sent on behalf of a body, so ask again.
+            if scope["method"] not in _ASKED_AGAIN:
+                raise
+            # A kept connection that the node had closed, most likely.
             return await client.unless_gone(self._http.send(request, stream=True))
 
 

@@ -12,7 +12,12 @@ HASH_KEYS = 1 << 128
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """`hash_first`..`hash_last` (inclusive) of the 128-bit MD5 space; `created_s` is Unix time in seconds."""
+    """`hash_first`..`hash_last` (inclusive) of the 128-bit MD5 space; `created_s` is Unix time in seconds.
+
+    `parents`: whose records of this range came before its own: one after a split, two after a merge, in the order of Kinesis's
+    ParentShardId and AdjacentParentShardId. `first_epoch`: the number of its first epoch. `last_epoch`: that of its last, once it is
+    closed: nothing is ever appended to a closed shard.
+    """
 
     index: int
     hash_first: int
@@ -20,10 +25,21 @@ class Shard:
     created_s: int
     parents: tuple[str, ...] = ()
     closed: bool = False
+    first_epoch: int = 1
+    last_epoch: int | None = None
 
     @property
     def id(self) -> str:
         return shard_id(self.index)
+
+    @property
+    def hash_keys(self) -> int:
+        """How many hash keys are in its range."""
+        return self.hash_last - self.hash_first + 1
+
+    def ends_at(self, epoch: int) -> bool:
+        """Whether `epoch` is its last and no other can follow; for a closed shard without records, the one before its first."""
+        return self.last_epoch is not None and epoch >= self.last_epoch
 
 
 def shard_id(index: int) -> str:

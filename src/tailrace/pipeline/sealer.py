@@ -14,7 +14,12 @@ LOG = logging.getLogger(__name__)
 def run_sealer(stream: StreamBackend, interval_s: float, stop: threading.Event) -> None:
     """Until `stop`. A shard that cannot be written now is tried again at the next turn."""
     while not stop.wait(interval_s):
-        for shard in stream.shards():
+        try:
+            shards = [shard for shard in stream.shards() if not shard.closed]
+        except Unavailable as error:
+            LOG.error("epochs stay open: %s", error.message)
+            continue
+        for shard in shards:
             try:
                 stream.seal(shard.id)
             except Unavailable as error:

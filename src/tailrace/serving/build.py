@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from tailrace.batch.base import LakeSnapshot
@@ -79,9 +80,9 @@ class Builder:
         first = build.epochs.get(shard, 0) + 1
         waiting = [f for f in lake.files if f.shard_id == shard and f.epoch_last >= first and f.epoch_first <= last]
         rows, through = 0, last
-        for file, following in zip(waiting, [*waiting[1:], None], strict=True):
+        for file, following in pairwise(waiting):
             rows += file.rows
-            if rows >= self._rows_left and following is not None:
+            if rows >= self._rows_left:
                 through = min(last, following.epoch_first - 1)
                 break
         tables, records = recompute(view, waiting, shard, first, through)

@@ -16,7 +16,8 @@ from tailrace.views.dialects.duckdb import schemas
 def explain(merger: Merger, pinned: Pinned, name: str, at_us: int, where: str | None = None) -> dict[str, Any]:
     """The window of view `name` that holds `at_us`, from each side alone and merged.
 
-    JSON-ready but for decimals. `batch.segments` and `speed.epochs` list what was read, a row each.
+    JSON-ready but for decimals. `shards`: all, with their first epoch and that with which they ended.
+    `batch.segments` and `speed.epochs` list what was read, a row each.
     """
     view, states = pinned.view(name)
     start = window_start_us(at_us, view.window_us)
@@ -32,6 +33,7 @@ def explain(merger: Merger, pinned: Pinned, name: str, at_us: int, where: str | 
         "window_start": iso(start),
         "window_end": iso(start + view.window_us),
         "frontier": pinned.frontier(),
+        "shards": [{"id": s.id, "first_epoch": s.first_epoch, "last_epoch": s.last_epoch} for s in pinned.shards],
         "position": pinned.position(view.version),
         "batch": {
             "segments": [_segment_row(s) for s in segments],

@@ -150,9 +150,14 @@ class Follower:
         return self._pin_now()
 
     def _holds(self, version: str, ends: Mapping[str, int]) -> bool:
-        """Whether the newest states have every record before `ends`, and none that was read waits."""
-        states = self._pin_now().speed.of(version)
-        return not states.waiting and all(states.next_offsets.get(shard, end) >= end for shard, end in ends.items())
+        """Whether the newest states have every record before `ends`, and none that was read waits.
+
+        A shard that they do not know yet is new: nothing of it is in them. A version that is gone has nothing to wait for.
+        """
+        found = self._pin_now().speed.versions.get(version)
+        if found is None:
+            return True
+        return not found.waiting and all(found.next_offsets.get(shard, 0) >= end for shard, end in ends.items())
 
     def _step_until(self, version: str, ends: Mapping[str, int]) -> None:
         self.step()

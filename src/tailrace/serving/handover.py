@@ -8,7 +8,7 @@ speed layer has written its own states of it for every served view, so that the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,13 +33,15 @@ from tailrace.views import CompiledView, compile_view
 from tailrace.views.dialects.duckdb import schemas
 
 LOG = logging.getLogger(__name__)
+MOVES_S_MAX = 10.0
+"""After so long a cycle swaps what it has and leaves the other shards to the next, so that a kill costs no more than that."""
 PREVIOUS_KEPT_US = 86_400_000_000
 """How long a version that was replaced is carried on: both layers go on computing it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CycleReport:
-    """What a cycle did. `waiting`: shards whose lake is ahead of the frontier because speed has not written its states yet."""
+    """What a cycle did. `waiting`: shards whose lake is ahead of the frontier, speed has not written its states yet, or time was up."""
 
     generation: int
     moved: dict[str, tuple[int, int]]
@@ -71,6 +73,7 @@ class Handover:
         self._clock = clock
         self._token = store.acquire_token()
         self._compiled: dict[str, CompiledView] = {}
+        self._last_moved = ""
         self._rebuilt: dict[str, int] = {}
         self._builder = Builder(store, states_dir, self._compile, clock)
         self._tidy = Tidy(store, states_dir, self._compile, clock, segments_min, retention or RetentionSettings())
@@ -79,27 +82,38 @@ class Handover:
         """Build wanted views that are not served yet, move the frontier as far as the lake and speed allow, swap."""
         before = self._store.current()
         lake = self._lake.current()
-        shards = [shard.id for shard in self._stream.shards()]
+        listed = self._stream.shards()
+        shards = [shard.id for shard in listed]
         frontier = {shard: before.frontier.get(shard, 0) for shard in shards}
         views, previous, built = self._versions(before, lake, frontier)
+        # Epochs of a shard that a split or a merge has made do not begin at 1.
+        done = {shard.id: max(frontier[shard.id], shard.first_epoch - 1) for shard in listed}
         standing = [*views.values(), *previous.values()]
-        targets = {shard: self._target(lake, shard, frontier[shard], standing) for shard in shards}
-        moves = {shard: (frontier[shard] + 1, target) for shard, target in targets.items() if target > frontier[shard]}
+        on_disk = [set(list_speed_segments(self._states_dir, states.version)) for states in standing]
+        targets = {shard: self._target(lake, shard, done[shard], on_disk) for shard in shards}
+        ready = {shard: (done[shard] + 1, target) for shard, target in targets.items() if target > done[shard]}
+        moves: dict[str, tuple[int, int]] = {}
         records, drift = 0, 0
-        books = {shard: self._booked(before, shard, targets[shard]) for shard in shards}
-        for shard, epochs in moves.items():
+        books = dict(before.books)
+        until_s = self._clock.monotonic_s() + MOVES_S_MAX
+        for shard in sorted(ready, key=lambda shard: (shard <= self._last_moved, shard)):
+            if moves and self._clock.monotonic_s() >= until_s:
+                break
+            epochs = moves[shard] = ready[shard]
+            self._last_moved = shard
             moved = 0
             for versions in (views, previous):
                 for name, states in versions.items():
                     segment, differing = self._advance(states, lake, shard, epochs)
                     versions[name] = msgspec.structs.replace(states, segments=(*states.segments, segment))
                     moved, drift = max(moved, segment.records), drift + differing
-            books[shard] = compared(books[shard], before.books.get(shard, Book()), epochs, moved)
+            book = before.books.get(shard) or self._booked(Book(), shard, epochs[0] - 1)
+            books[shard] = compared(self._booked(book, shard, epochs[1]), book, epochs, moved)
             records += moved
-        waiting = tuple(s for s in shards if lake.mark(s).epoch > targets[s])
+        waiting = tuple(s for s in shards if lake.mark(s).epoch > (targets[s] if s in moves else done[s]))
         after = msgspec.structs.replace(
             before,
-            frontier={shard: max(frontier[shard], targets[shard]) for shard in shards},
+            frontier={shard: targets[shard] if shard in moves else frontier[shard] for shard in shards},
             lake=_lake_pin(lake),
             views=self._tidy.views(views),
             previous=self._tidy.views(previous),
@@ -172,22 +186,20 @@ class Handover:
             self._compiled[sql] = compile_view(sql, self._fields)
         return self._compiled[sql]
 
-    def _booked(self, manifest: Manifest, shard: str, target: int) -> Book:
+    def _booked(self, book: Book, shard: str, target: int) -> Book:
         """The shard's book, carried on to the new frontier: after that the stream may let its epochs go."""
-        book = manifest.books.get(shard, Book())
         fresh = [seal for seal in self._stream.seals(shard, book.epoch) if seal.epoch <= target]
         return carried_on(book, target, [seal.counts for seal in fresh])
 
     # -- one shard, one view -------------------------------------------------------------------------------------
 
-    def _target(self, lake: LakeSnapshot, shard: str, frontier: int, standing: Sequence[ViewStates]) -> int:
-        """Last epoch up to which the lake and the speed segments of every view reach without a hole."""
+    def _target(self, lake: LakeSnapshot, shard: str, frontier: int, on_disk: list[set[tuple[str, int]]]) -> int:
+        """Last epoch up to which the lake and the speed segments of every version (`on_disk`) reach without a hole."""
         mark = lake.mark(shard)
         if mark.epoch <= frontier:
             return frontier
         sealed = [seal.epoch for seal in self._stream.seals(shard, frontier) if seal.epoch <= mark.epoch]
         target = frontier
-        on_disk = [set(list_speed_segments(self._states_dir, states.version)) for states in standing]
         for epoch in sealed:
             if not all((shard, epoch) in listed for listed in on_disk):
                 break

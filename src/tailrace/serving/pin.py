@@ -61,4 +61,9 @@ class Pinned:
         return {s.id: sequence_number(s, nexts[s.id] - 1) if nexts.get(s.id) else None for s in self.shards}
 
     def frontier(self) -> dict[str, int]:
+        """Shard -> last epoch that batch covers; 0 if it covers none."""
         return {s.id: self.manifest.frontier.get(s.id, 0) for s in self.shards}
+
+    def covered(self, shard: Shard) -> int:
+        """As the frontier, but of a shard that batch has nothing of, the epoch before its first."""
+        return max(self.manifest.frontier.get(shard.id, 0), shard.first_epoch - 1)

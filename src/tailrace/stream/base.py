@@ -125,6 +125,14 @@ class ShardEnd:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Resharded:
+    """What a split or a merge did: shards `closed` (their epochs all sealed), and the new ones that took their place."""
+
+    closed: tuple[Shard, ...]
+    children: tuple[Shard, ...]
+
+
 class StartKind(Enum):
     TRIM_HORIZON = "TRIM_HORIZON"
     LATEST = "LATEST"
@@ -160,13 +168,15 @@ class StreamBackend(Protocol):
     """
 
     def shards(self) -> tuple[Shard, ...]:
-        """All shards, open and closed, by index. Open ones cover the whole hash space."""
+        """All shards, open and closed, by index. Open ones cover the whole hash space. Cheap, and never older than the call."""
         ...
 
     def append(self, batch: ShardBatch) -> Future[Appended]:
         """Queue a batch; the future resolves only once it is durable (fsynced).
 
-        Lines of `producer`'s stamp already stored in the shard within the dedupe horizon are not stored again.
+        Lines of `producer`'s stamp already stored in the shard, or in one that it descends from, within the dedupe horizon are
+        not stored again. If the shard is closed, the future fails with ShardClosed: then nothing of the batch is stored, and
+        `shards()` names those to divide its lines among.
         Raises Backpressure at once when the queue is full. The future fails with Unavailable if the store cannot be written:
         then nothing of the batch is stored, or it is stored whole and a retry with the same stamp changes nothing.
         """
@@ -191,6 +201,22 @@ class StreamBackend(Protocol):
 
     def offset_at(self, shard_id: str, start: Start) -> int:
         """The offset at which a reader with this start begins; for AT_TIMESTAMP, the first block that arrived at or after it."""
+        ...
+
+    def split(self, shard_id: str, at: int | None = None) -> Resharded:
+        """Close an open shard; two new ones take its place, the second beginning at hash key `at` (default: the middle).
+
+        Returns once both take appends, in every process. A key's records in the closed shard all came before those in the new.
+        The new shards' first epoch follows the closed one's last. Raises NotFound, ShardClosed if it is closed already, Invalid if
+        `at` is not inside its range or there would be too many open shards: then nothing has changed.
+        """
+        ...
+
+    def merge(self, shard_id: str, adjacent_id: str) -> Resharded:
+        """Close two open shards whose hash ranges touch; one new shard takes their place. Its first epoch follows the later of both.
+
+        Raises as `split` does; Invalid if the two are not neighbours.
+        """
         ...
 
     def trim(self, shard_id: str, through_epoch: int, before_us: int, bytes_max: int | None = None) -> int:

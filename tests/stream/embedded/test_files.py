@@ -12,7 +12,7 @@ from tailrace.config.settings import StreamSettings
 from tailrace.errors import Corrupt, GapFound, Invalid, NotFound
 from tailrace.model.fields import Field, FieldKind, Fields
 from tailrace.stream.backends.embedded import checkpoint, open_embedded
-from tailrace.stream.backends.embedded.schema import connect_writer
+from tailrace.stream.backends.embedded.schema import CLOSED, connect_writer
 from tailrace.stream.backends.embedded.turn import seal_transaction
 from tailrace.stream.base import LedgerCounts, ProducerStamp, ReadRequest, Start, StartKind
 from tailrace.testing.contracts.stream_harness import HOUR_S, durable
@@ -50,7 +50,7 @@ def names(harness: EmbeddedHarness, shard_id: str) -> list[str]:
 def close_file_and_die(harness: EmbeddedHarness, shard_id: str, generation: int = 1) -> None:
     """What is on disk when a sealer dies after it closed a file and before it made the next."""
     with closing(connect_writer(harness.folder / shard_id / f"{generation:08d}.db")) as connection:
-        seal_transaction(connection, shard_id, harness.clock.now_us(), close_file=True)
+        seal_transaction(connection, shard_id, harness.clock.now_us(), close=CLOSED)
 
 
 # ---- Turning ---------------------------------------------------------------------------------------------------------

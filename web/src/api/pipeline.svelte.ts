@@ -8,6 +8,7 @@ import { place } from "../url/location.svelte.ts";
 
 export interface Shard {
   readonly id: string;
+  readonly state: "open" | "closed";
   readonly position: string | null;
   readonly lines: number;
   readonly bytes: number;

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tailrace.config.settings import Settings
-from tailrace.errors import Backpressure, InternalError, Invalid, TailraceError, Unavailable
+from tailrace.errors import Backpressure, InternalError, Invalid, ShardClosed, TailraceError, Unavailable
 from tailrace.formats.base import Decoded, Limits, Options
 from tailrace.formats.decode import FORMATS, decode, known_format
 from tailrace.ingest.admission import DiskGate, Gate
@@ -29,12 +29,15 @@ from tailrace.model.sequence import sequence_number
 from tailrace.model.verdict import REASONS, Verdict
 from tailrace.runtime.clock import Clock
 from tailrace.stream.base import Appended, ProducerStamp, ShardBatch, StreamBackend
+from tailrace.stream.checks import as_numbers
 from tailrace.stream.partitioning import split
 from tailrace.telemetry import metrics as names
 from tailrace.telemetry.registry import Registry
 
 DEAD_LETTERS_LISTED_MAX = 100
 STORE_TIMEOUT_S = 30
+ROUNDS_MAX = 8
+"""How often the lines of a post may be divided anew because their shards were split or merged."""
 
 _PARAMETERS = ("format", "key", "key_field", "response_time")
 _UNITS = ("s", "ms", "us")
@@ -54,12 +57,20 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """A batch in the stream's hands, or what kept it out."""
+
+    batch: ShardBatch
+    appending: Future[Appended] | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
 class Post:
-    """A decoded body and its batches, in the stream's hands once `appending` exists."""
+    """A decoded body, the partition key of each of its lines, and its batches."""
 
     decoded: Decoded
-    batches: list[ShardBatch]
-    appending: list[Future[Appended] | Unavailable]
+    keys: pa.Array
+    sent: list[Sent]
 
 
 def parse_producer(text: str | None) -> ProducerStamp | None:
@@ -158,24 +169,59 @@ class LogsEndpoint:
         batches = split(decoded.columns, decoded.raw, keys, self._stream.shards(), decoded.lines, ask.producer)
         self._metrics.observe(names.INGEST_DECODE_SECONDS, self._clock.monotonic_s() - began)
         self._metrics.add(names.INGEST_BYTES, len(text))
-        return Post(decoded, batches, [self._append(batch) for batch in batches])
+        return Post(decoded, keys, [self._append(batch) for batch in batches])
 
-    def _append(self, batch: ShardBatch) -> Future[Appended] | Unavailable:
+    def _append(self, batch: ShardBatch) -> Sent:
         try:
-            return self._stream.append(batch)
+            return Sent(batch, self._stream.append(batch))
         except Unavailable as error:
-            return error
+            return Sent(batch, error)
+
+    def _append_anew(self, post: Post, moved: list[ShardBatch]) -> list[Sent]:
+        """Divide the lines of batches, of which nothing was stored, among the shards that there are now. In a worker thread."""
+        shards, sent = self._stream.shards(), []
+        for batch in moved:
+            rows = np.searchsorted(as_numbers(post.decoded.lines), as_numbers(batch.lines))
+            keys = post.keys.take(pa.array(rows))
+            parts = split(batch.columns, batch.raw, keys, shards, batch.lines, batch.producer)
+            sent += [self._append(part) for part in parts]
+        return sent
 
     async def _stored(self, post: Post, ask: Ask) -> list[Appended]:
-        """Raises Unavailable or Backpressure unless all of it is durable; says then whether a retry is safe."""
+        """Raises Unavailable or Backpressure unless all of it is durable; says then whether a retry is safe.
+
+        A batch whose shard is split or merged before it was stored is divided anew; the others are not touched again.
+        """
         began = self._clock.monotonic_s()
-        results = await asyncio.gather(*(_outcome(each) for each in post.appending))
+        appended: list[Appended] = []
+        failed: list[TailraceError] = []
+        untouched, sent = True, post.sent
+        for _ in range(ROUNDS_MAX):
+            moved: list[ShardBatch] = []
+            results = await asyncio.gather(*(_outcome(each.appending) for each in sent))
+            for each, result in zip(sent, results, strict=True):
+                if isinstance(result, ShardClosed):
+                    moved.append(each.batch)
+                    continue
+                untouched = untouched and isinstance(each.appending, Unavailable)
+                if isinstance(result, Appended):
+                    appended.append(result)
+                else:
+                    failed.append(result)
+            if failed or not moved:
+                break
+            try:
+                loop = asyncio.get_running_loop()
+                sent = await loop.run_in_executor(self._workers, self._append_anew, post, moved)
+            except TailraceError as error:
+                failed.append(error)
+                break
+        else:
+            failed.append(Unavailable("its shards were split or merged again and again", retry_after_s=1))
         self._metrics.observe(names.INGEST_STORE_SECONDS, self._clock.monotonic_s() - began)
-        failed = [result for result in results if isinstance(result, TailraceError)]
         if not failed:
-            return [result for result in results if isinstance(result, Appended)]
+            return appended
         worst = next((error for error in failed if not isinstance(error, Backpressure)), failed[0])
-        untouched = all(isinstance(each, Unavailable) for each in post.appending)
         raise _retriable(worst, ask.producer is not None, untouched)
 
     def _count(self, decoded: Decoded, appended: list[Appended]) -> None:
@@ -246,7 +292,7 @@ def answer(decoded: Decoded, appended: list[Appended], stream: StreamBackend) ->
         "deduplicated": sum(each.deduplicated for each in appended),
         "position": {
             each.shard_id: sequence_number(shards[each.shard_id], each.last_offset)
-            for each in sorted(appended, key=lambda each: each.shard_id)
+            for each in sorted(appended, key=lambda each: (each.shard_id, each.last_offset))
             if each.last_offset >= 0
         },
     }

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from tailrace.batch.lake.reader import IcebergReader
 from tailrace.config.settings import Settings
-from tailrace.errors import GapFound
+from tailrace.errors import Corrupt, GapFound
+from tailrace.model.shard import Shard
 from tailrace.pipeline.checkup.finding import FAIL, OK, WARN, Finding
 from tailrace.runtime.clock import Clock
 from tailrace.serving.catalog import Catalog
@@ -33,7 +34,7 @@ def views(settings: Settings) -> Finding:
 
 
 def stream(settings: Settings, clock: Clock, *, deep: bool) -> Finding:
-    """Each shard's offsets and epochs follow each other without a hole; `deep` also decodes every block.
+    """Each shard's offsets and epochs follow each other without a hole, up to where a closed one ended; `deep` also decodes every block.
 
     Raises GapFound or Corrupt at the first damage.
     """
@@ -41,16 +42,18 @@ def stream(settings: Settings, clock: Clock, *, deep: bool) -> Finding:
         return Finding("stream", OK, EMPTY)
     opened = open_embedded(settings.stream_dir, settings.stream, settings.fields, clock, read_only=True)
     try:
-        lines = sum(_check_shard(opened, shard.id, deep=deep) for shard in opened.shards())
+        lines = sum(_check_shard(opened, shard, deep=deep) for shard in opened.shards())
         size = sum(opened.end(shard.id).bytes for shard in opened.shards())
-        count = len(opened.shards())
+        closed = sum(shard.closed for shard in opened.shards())
+        count = f"{len(opened.shards()) - closed} shards" + (f" and {closed} closed ones" if closed else "")
     finally:
         opened.close()
     how = "every block read" if deep else "block by block; --deep also reads what is in them"
-    return Finding("stream", OK, f"{count} shards, {lines:,} lines, {size / (1 << 20):,.0f} MiB, no gaps ({how})")
+    return Finding("stream", OK, f"{count}, {lines:,} lines, {size / (1 << 20):,.0f} MiB, no gaps ({how})")
 
 
-def _check_shard(opened: StreamBackend, shard: str, *, deep: bool) -> int:
+def _check_shard(opened: StreamBackend, listed: Shard, *, deep: bool) -> int:
+    shard = listed.id
     end = opened.end(shard)
     at = end.earliest_offset
     while at < end.next_offset:
@@ -59,6 +62,10 @@ def _check_shard(opened: StreamBackend, shard: str, *, deep: bool) -> int:
             raise GapFound(shard, at, end.next_offset - 1)
         at = blocks[-1].last_offset + 1
     check_seals(shard, opened.seals(shard), end.open_epoch)
+    if listed.last_epoch is not None and end.open_epoch != listed.last_epoch + 1:
+        raise Corrupt(
+            shard, f"it was closed with epoch `{listed.last_epoch}`, and its files end with `{end.open_epoch - 1}`"
+        )
     return end.next_offset - end.earliest_offset
 
 

@@ -4,9 +4,10 @@ Reading and computing are apart. Records that have been read wait until they are
 looks at the view; so a view that is watched is as fresh as the last step, and one that is not costs what few large
 computations cost (a micro-batch of 10,000 records costs four times as much a record as one of 200,000).
 
-Each view version has a cursor a shard. Versions at the same cursor read together; one that is new starts at the frontier
-and catches up by itself. A sealed epoch that has been read whole is merged and written as a speed segment, which batch
-compares with its own. A restart loads those segments and reads the rest of the stream again.
+Each view version has a cursor a shard; shards that a split or a merge makes are taken up when they are first seen. Versions at
+the same cursor read together; one that is new starts at the frontier and catches up by itself. A sealed epoch that has been
+read whole is merged and written as a speed segment, which batch compares with its own. A restart loads those segments and
+reads the rest of the stream again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from tailrace.errors import Corrupt
+from tailrace.model.shard import Shard
 from tailrace.runtime.clock import Clock
 from tailrace.speed.base import EpochStates, SpeedSnapshot, VersionStates
 from tailrace.speed.joining import joined
@@ -30,7 +32,7 @@ from tailrace.states.segment import (
     write_speed_segment,
 )
 from tailrace.states.tables import StateTables
-from tailrace.stream.base import Block, EpochSeal, ReadRequest, StreamBackend
+from tailrace.stream.base import Block, EpochSeal, ReadRequest, ShardEnd, StreamBackend
 from tailrace.views import CompiledView
 from tailrace.views.reads import fields_read
 
@@ -93,6 +95,7 @@ class EmbeddedSpeed:
         self._demanded_until_s: dict[str, float] = {}
         self._frontier: dict[str, int] = {}
         self._seals: dict[str, dict[int, EpochSeal]] = {}
+        self._ends: dict[str, ShardEnd] = {}
         self._seen: dict[str, int] = {}
         self._newest_event_us: int | None = None
         self._behind = False
@@ -113,24 +116,30 @@ class EmbeddedSpeed:
         """Hold exactly these versions, above this frontier, from now on; drop what either makes needless."""
         wanted = {view.version: view for view in views}
         self._fields = tuple(sorted({"timestamp"}.union(*(fields_read(view) for view in wanted.values()))))
-        self._frontier = {shard.id: frontier.get(shard.id, 0) for shard in self._stream.shards()}
+        shards = self._stream.shards()
+        self._frontier = {shard.id: _covered(shard, frontier) for shard in shards}
         for gone in self._versions.keys() - wanted.keys():
             self._forget(self._versions.pop(gone))
         for version in self._versions.values():
             self._drop_covered(version)
-            for shard, covered in self._frontier.items():
-                version.move_to(shard, _first_offset_above(self._stream, shard, covered))
+        for shard in shards:
+            self._take_up(shard)
         for new in wanted.keys() - self._versions.keys():
-            self._versions[new] = self._start(wanted[new])
+            self._versions[new] = self._start(wanted[new], shards)
         self._publish()
 
     def step(self) -> int:
         """Read what is new, once, compute what is due, publish; returns the number of lines read."""
         asked_at_us = self._clock.now_us()
-        ends = {shard.id: self._stream.end(shard.id) for shard in self._stream.shards()}
+        shards = self._stream.shards()
+        for shard in shards:
+            if shard.id not in self._frontier:
+                self._frontier[shard.id] = _covered(shard, {})
+                self._take_up(shard)
+        ends = {shard.id: self._end(shard) for shard in shards}
         lines = sum(self._read_shard(shard, end.next_offset) for shard, end in ends.items())
-        for shard in self._frontier:
-            self._learn_seals(shard, ends[shard].open_epoch)
+        for shard_id, end in ends.items():
+            self._learn_seals(shard_id, end.open_epoch)
         caught_up = {
             name: all(version.next_offset[shard] >= end.next_offset for shard, end in ends.items())
             for name, version in self._versions.items()
@@ -144,6 +153,32 @@ class EmbeddedSpeed:
             self._close_epochs(version)
         self._publish()
         return lines
+
+    def _take_up(self, shard: Shard) -> None:
+        """Every version reads the shard from the frontier on; each shard begins so, those that a split or merge makes too."""
+        above = self._first_offset_above(shard)
+        for version in self._versions.values():
+            version.move_to(shard.id, above)
+
+    def _end(self, shard: Shard) -> ShardEnd:
+        """Where the shard ends; a closed one is asked once."""
+        end = self._ends.get(shard.id)
+        if end is None:
+            end = self._stream.end(shard.id)
+            if shard.closed:
+                self._ends[shard.id] = end
+        return end
+
+    def _first_offset_above(self, shard: Shard) -> int:
+        """Where the records begin that the frontier does not cover: the next sealed epoch's first, or the open epoch's."""
+        frontier = self._frontier[shard.id]
+        if shard.ends_at(frontier):
+            return self._end(shard).next_offset
+        above = self._stream.seals(shard.id, frontier)
+        if above:
+            return above[0].first_offset
+        seals = self._stream.seals(shard.id)
+        return seals[-1].last_offset + 1 if seals else self._stream.end(shard.id).earliest_offset
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -250,16 +285,17 @@ class EmbeddedSpeed:
 
     # -- coming and going ----------------------------------------------------------------------------------------
 
-    def _start(self, view: CompiledView) -> _Version:
+    def _start(self, view: CompiledView, shards: Iterable[Shard]) -> _Version:
         """A version as far as its speed segments above the frontier reach without a hole."""
         version = _Version(view)
         on_disk = set(list_speed_segments(self._states_dir, view.version))
-        for shard, frontier in self._frontier.items():
-            version.move_to(shard, _first_offset_above(self._stream, shard, frontier))
-            for seal in self._stream.seals(shard, frontier):
-                if (shard, seal.epoch) not in on_disk or not self._load(version, shard, seal):
+        for shard in shards:
+            frontier = self._frontier[shard.id]
+            version.move_to(shard.id, self._first_offset_above(shard))
+            for seal in [] if shard.ends_at(frontier) else self._stream.seals(shard.id, frontier):
+                if (shard.id, seal.epoch) not in on_disk or not self._load(version, shard.id, seal):
                     break
-                version.move_to(shard, seal.last_offset + 1)
+                version.move_to(shard.id, seal.last_offset + 1)
         self._drop_covered(version)
         return version
 
@@ -323,10 +359,6 @@ def _from_offset(block: Block, start: int) -> pa.Table:
     return block.columns.slice(max(0, start - block.first_offset))
 
 
-def _first_offset_above(stream: StreamBackend, shard: str, frontier: int) -> int:
-    """Where the records begin that a frontier does not cover: the next sealed epoch's first, or the open epoch's."""
-    above = stream.seals(shard, frontier)
-    if above:
-        return above[0].first_offset
-    seals = stream.seals(shard)
-    return seals[-1].last_offset + 1 if seals else stream.end(shard).earliest_offset
+def _covered(shard: Shard, frontier: Mapping[str, int]) -> int:
+    """The last epoch of the shard that `frontier` covers; the one before its first if it covers none."""
+    return max(frontier.get(shard.id, 0), shard.first_epoch - 1)

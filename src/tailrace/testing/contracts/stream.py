@@ -15,10 +15,11 @@ from __future__ import annotations
 from tailrace.testing.contracts.stream_epochs import DedupeCases, EpochCases
 from tailrace.testing.contracts.stream_harness import QueueingHarness, StreamHarness
 from tailrace.testing.contracts.stream_records import PositionCases, RecordCases
+from tailrace.testing.contracts.stream_shards import LineageCases, ShardCases
 from tailrace.testing.contracts.stream_sharing import ConcurrencyCases, DurableCases, QueueCases
 
 __all__ = ["DurableCases", "QueueCases", "QueueingHarness", "StreamContract", "StreamHarness"]
 
 
-class StreamContract(RecordCases, PositionCases, EpochCases, DedupeCases, ConcurrencyCases):
+class StreamContract(RecordCases, PositionCases, EpochCases, DedupeCases, ConcurrencyCases, ShardCases, LineageCases):
     """What every backend does."""

@@ -1,15 +1,18 @@
 """What deduplication remembers: for a producer's stamp, the lines of that post which a shard holds.
 
 Called inside the append's transaction. A row is written into the open file; a look-up asks the open file and the closed files
-of the horizon. Closed files never change, so a summary of each (which stamps it can hold) is read once and spares most look-ups.
+of the horizon, among them those of the shards that were split or merged into this one. Closed files never change, so a summary
+of each (which stamps it can hold) is read once and spares most look-ups.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -59,35 +62,45 @@ class _Summary:
         return low <= (stamp.epoch, stamp.n) <= high
 
 
+class Summaries:
+    """Summaries of closed files, read once a process. A file may be of interest to its own shard and to all that descend from it."""
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[ShardFile, _Summary] = WeakKeyDictionary()
+        self._lock = Lock()
+
+    def of(self, file: ShardFile) -> _Summary:
+        """Raises FileNotFoundError if the file has been trimmed."""
+        with self._lock:
+            known = self._known.get(file)
+        if known is None:
+            known = _read_summary(file)
+            with self._lock:
+                self._known[file] = known
+        return known
+
+
 @dataclass(slots=True)
 class ClosedStamps:
-    """Look-up in the closed files of the horizon, with their summaries. Used by one writer thread."""
+    """Look-up in the closed files of the horizon. Used by one writer thread."""
 
+    _summaries: Summaries
     _files: tuple[ShardFile, ...] = ()
-    _summaries: dict[int, _Summary] = field(default_factory=dict)
 
     def look_in(self, files: tuple[ShardFile, ...]) -> None:
-        """From now on ask these; what is known of others is forgotten."""
+        """From now on ask these."""
         self._files = files
-        kept = {f.about.generation for f in files}
-        self._summaries = {g: s for g, s in self._summaries.items() if g in kept}
 
     def find(self, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, bytes]]:
         """Each remembered (stamp, encoded lines) of `stamps`. A file that has been trimmed meanwhile remembers nothing."""
         found = []
         for file in self._files:
             try:
-                summary = self._summary(file)
+                summary = self._summaries.of(file)
                 found += _select(file.select, [s for s in stamps if summary.may_hold(s)])
             except FileNotFoundError:
                 continue
         return found
-
-    def _summary(self, file: ShardFile) -> _Summary:
-        generation = file.about.generation
-        if generation not in self._summaries:
-            self._summaries[generation] = _read_summary(file)
-        return self._summaries[generation]
 
 
 def find_open(connection: sqlite3.Connection, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, bytes]]:
@@ -118,15 +131,25 @@ def _select(run: _Run, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerSt
     return found
 
 
+_SUMMARY = """
+WITH RECURSIVE known (producer) AS (
+    SELECT min(producer) FROM dedupe
+    UNION ALL
+    SELECT (SELECT min(producer) FROM dedupe WHERE producer > known.producer) FROM known WHERE known.producer IS NOT NULL
+    LIMIT ?
+)
+SELECT producer,
+    (SELECT producer_epoch FROM dedupe AS d WHERE d.producer = k.producer ORDER BY producer_epoch, n LIMIT 1),
+    (SELECT n FROM dedupe AS d WHERE d.producer = k.producer ORDER BY producer_epoch, n LIMIT 1),
+    (SELECT producer_epoch FROM dedupe AS d WHERE d.producer = k.producer ORDER BY producer_epoch DESC, n DESC LIMIT 1),
+    (SELECT n FROM dedupe AS d WHERE d.producer = k.producer ORDER BY producer_epoch DESC, n DESC LIMIT 1)
+FROM known AS k WHERE producer IS NOT NULL
+"""
+"""A few steps down the key's tree for each producer, however many rows it has."""
+
+
 def _read_summary(file: ShardFile) -> _Summary:
-    rows = file.select(
-        "SELECT producer, producer_epoch, min(n), max(n) FROM dedupe GROUP BY producer, producer_epoch LIMIT ?",
-        (_SUMMARY_PRODUCERS_MAX + 1,),
-    )
+    rows = file.select(_SUMMARY, (_SUMMARY_PRODUCERS_MAX + 1,))
     if len(rows) > _SUMMARY_PRODUCERS_MAX:
         return _Summary(None)
-    ranges: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {}
-    for producer, epoch, low, high in rows:
-        known_low, known_high = ranges.get(producer, ((epoch, low), (epoch, high)))
-        ranges[producer] = (min(known_low, (epoch, low)), max(known_high, (epoch, high)))
-    return _Summary(ranges)
+    return _Summary({row[0]: ((row[1], row[2]), (row[3], row[4])) for row in rows})

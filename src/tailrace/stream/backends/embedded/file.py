@@ -17,8 +17,11 @@ from typing import Any
 from tailrace.errors import Corrupt
 from tailrace.runtime.connections import Connections
 from tailrace.stream.backends.embedded.errors import translate
-from tailrace.stream.backends.embedded.schema import SCHEMA_VERSION, connect_reader
+from tailrace.stream.backends.embedded.schema import ENDED, OPEN, SCHEMA_VERSION, connect_reader
 from tailrace.stream.base import EpochSeal, LedgerCounts
+
+FEW_SEALS = 64
+"""Seals kept in memory of a closed file: after splits and merges there are many short ones, and the ledger asks all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,10 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What each append and seal changes: `counts` are those of the open epoch, which began at `open_first_offset`."""
+    """What each append and seal changes: `counts` are those of the open epoch, which began at `open_first_offset`.
+
+    `ended`: closed, and no file follows, since the shard has been split or merged.
+    """
 
     next_offset: int
     open_epoch: int
@@ -43,6 +49,7 @@ class FileState:
     open_arrived_max_us: int
     closed: bool
     closed_at_us: int
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,8 @@ def select_state(connection: sqlite3.Connection) -> FileState:
         "SELECT next_offset, open_epoch, open_first_offset, stored, dead_lettered, deduplicated, open_arrived_max_us, "
         "closed, closed_at_us FROM state"
     ).fetchone()
-    return FileState(row[0], row[1], row[2], LedgerCounts(row[3], row[4], row[5]), row[6], bool(row[7]), row[8])
+    counts = LedgerCounts(row[3], row[4], row[5])
+    return FileState(row[0], row[1], row[2], counts, row[6], row[7] != OPEN, row[8], row[7] == ENDED)
 
 
 class ShardFile:
@@ -77,6 +85,8 @@ class ShardFile:
         self._connections = Connections(lambda: _open(path))
         self._final: FileState | None = None
         self._final_bytes = 0
+        self._few_seals: list[EpochSeal] | None = None
+        self._has_many_seals = False
         self.about = self._read_about()
 
     def _read_about(self) -> About:
@@ -127,6 +137,18 @@ class ShardFile:
         return found
 
     def seals(self, after_epoch: int) -> list[EpochSeal]:
+        """Sealed epochs greater than `after_epoch`, ascending. A closed file with few is asked once."""
+        if self._final is None or self._has_many_seals:
+            return self._select_seals(after_epoch)
+        if self._few_seals is None:
+            found = self._select_seals(0)
+            self._has_many_seals = len(found) > FEW_SEALS
+            if not self._has_many_seals:
+                self._few_seals = found
+            return [seal for seal in found if seal.epoch > after_epoch]
+        return [seal for seal in self._few_seals if seal.epoch > after_epoch]
+
+    def _select_seals(self, after_epoch: int) -> list[EpochSeal]:
         with self._connection() as connection:
             rows = connection.execute(
                 "SELECT epoch, first_offset, last_offset, sealed_at_us, stored, dead_lettered, deduplicated FROM epochs "

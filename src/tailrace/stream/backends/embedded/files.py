@@ -30,12 +30,15 @@ class ShardFiles:
         self._seen_mtime_ns = -1
 
     def current(self) -> tuple[tuple[ShardFile, ...], FileState]:
-        """All files, ascending, and the state of the newest, which is open unless its writer died as it turned to the next."""
+        """All files, ascending, and the state of the newest.
+
+        That one is open, unless its writer died as it turned to the next, or the shard has ended.
+        """
         if os.stat(self.folder).st_mtime_ns != self._seen_mtime_ns or not self._files:
             self.refresh()
         files = self._files
         state = files[-1].state()
-        if state.closed:
+        if state.closed and not state.ended:
             self.refresh()
             files = self._files
             state = files[-1].state()
@@ -79,6 +82,11 @@ class ShardFiles:
             return None
         check_fields(file.about.fields, self._fields, path)
         return file
+
+    def closed(self) -> tuple[ShardFile, ...]:
+        """Those that never change again, ascending: all but the open one, and that too once the shard has ended."""
+        files, state = self.current()
+        return files if state.ended else files[:-1]
 
     def holding(self, offset: int) -> tuple[ShardFile, ...]:
         """The file that holds `offset`, or will, and all after it. Raises Trimmed if the offset is older than what is kept."""

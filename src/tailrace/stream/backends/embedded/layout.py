@@ -1,6 +1,6 @@
 """The folder of a stream: `shards.json`, a folder a shard, a file a generation; how each comes to be, whole or not at all.
 
-Called when a stream is opened and when a shard turns to its next file.
+Called when a stream is opened, when a shard turns to its next file, and when it is split or merged.
 """
 
 from __future__ import annotations
@@ -8,19 +8,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
-from tailrace.errors import Corrupt, Invalid, NotFound
+from tailrace.errors import Invalid, NotFound, TailraceError
 from tailrace.model.fields import Field, FieldKind, Fields
 from tailrace.model.shard import Shard, even_shards
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.files import sync_folder, write_atomic
+from tailrace.stream.backends.embedded.file import ShardFile
+from tailrace.stream.backends.embedded.layout_file import LOCK_FILE, SHARDS_FILE, Layout
 from tailrace.stream.backends.embedded.locks import exclusive
 from tailrace.stream.backends.embedded.schema import SCHEMA_VERSION, create_tables
 
-SHARDS_FILE = "shards.json"
-LOCK_FILE = ".lock"
 FIRST_GENERATION = 1
 _GENERATION = re.compile(r"(\d{8})\.db")
 
@@ -79,73 +80,60 @@ def create_generation(
     sync_folder(folder)
 
 
-def open_shards(folder: Path, count: int, fields: Fields, clock: Clock, *, read_only: bool) -> tuple[Shard, ...]:
-    """The shards of the stream in `folder`, which is created with `count` shards if there is none.
+def ensure_stream(folder: Path, count: int, fields: Fields, clock: Clock, *, read_only: bool) -> None:
+    """Create the stream in `folder` with `count` shards if there is none.
 
     Safe when many processes do it at once. A stream that exists keeps its shards, whatever `count` says.
     """
-    path = folder / SHARDS_FILE
-    if path.exists():
-        return _load_shards(path)
+    if (folder / SHARDS_FILE).exists():
+        return
     if read_only:
         raise NotFound(f"there is no stream in `{folder}`", hint="start the node first: tailrace up")
     _make_folder(folder)
     with exclusive(folder / LOCK_FILE):
-        if not path.exists():
-            _create_stream(folder, even_shards(count, clock.now_us() // 1_000_000), fields, clock)
-    return _load_shards(path)
+        if not (folder / SHARDS_FILE).exists():
+            shards = even_shards(count, clock.now_us() // 1_000_000)
+            for shard in shards:
+                create_shard(folder, shard, fields, clock)
+            # Where it stands, all of the stream stands.
+            write_atomic(folder / SHARDS_FILE, Layout(shards).encoded())
 
 
-def _create_stream(folder: Path, shards: tuple[Shard, ...], fields: Fields, clock: Clock) -> None:
-    """Shards' first files, then `shards.json`: where it stands, all of the stream stands."""
-    for shard in shards:
-        shard_folder = folder / shard.id
-        shard_folder.mkdir(exist_ok=True)
-        create_generation(
-            shard_folder,
-            shard.id,
-            FIRST_GENERATION,
-            first_offset=0,
-            first_epoch=1,
-            deduplicated=0,
-            created_at_us=clock.now_us(),
-            fields=fields,
-        )
+def create_shard(folder: Path, shard: Shard, fields: Fields, clock: Clock) -> None:
+    """Make the folder of a shard that the layout does not name yet, and its first file. Returns once both are on disk.
+
+    A file that is there and begins as it should stays: a power cut may have taken the layout back after the shard was in use.
+    Any other is what an attempt that died has left. The caller holds the lock of the stream's layout.
+    """
+    shard_folder = folder / shard.id
+    if shard_folder.exists() and _begins_at(shard_folder, shard):
+        # Its maker may have died before the names were on disk.
+        sync_folder(shard_folder)
+        sync_folder(folder)
+        return
+    shutil.rmtree(shard_folder, ignore_errors=True)
+    shard_folder.mkdir()
+    create_generation(
+        shard_folder,
+        shard.id,
+        FIRST_GENERATION,
+        first_offset=0,
+        first_epoch=shard.first_epoch,
+        deduplicated=0,
+        created_at_us=clock.now_us(),
+        fields=fields,
+    )
     sync_folder(folder)
-    rows = [
-        {
-            "index": s.index,
-            "hash_first": str(s.hash_first),
-            "hash_last": str(s.hash_last),
-            "created_s": s.created_s,
-            "parents": list(s.parents),
-            "closed": s.closed,
-        }
-        for s in shards
-    ]
-    write_atomic(folder / SHARDS_FILE, json.dumps({"version": SCHEMA_VERSION, "shards": rows}, indent=1).encode())
 
 
-def _load_shards(path: Path) -> tuple[Shard, ...]:
+def _begins_at(folder: Path, shard: Shard) -> bool:
+    """Whether the shard's first file is there, with its first epoch."""
     try:
-        document = json.loads(path.read_bytes())
-        if document["version"] != SCHEMA_VERSION:
-            raise Corrupt(
-                str(path), f"version `{document['version']}` is not known", hint="it may come from a newer Tailrace"
-            )
-        return tuple(
-            Shard(
-                r["index"],
-                int(r["hash_first"]),
-                int(r["hash_last"]),
-                r["created_s"],
-                tuple(r["parents"]),
-                bool(r["closed"]),
-            )
-            for r in document["shards"]
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise Corrupt(str(path), f"it is not a list of shards: {error}") from error
+        file = ShardFile(generation_path(folder, FIRST_GENERATION), shard.id)
+    except (FileNotFoundError, TailraceError):
+        return False
+    file.release()
+    return file.about.first_epoch == shard.first_epoch
 
 
 def fields_json(fields: Fields) -> str:

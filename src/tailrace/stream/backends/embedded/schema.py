@@ -19,6 +19,9 @@ from pathlib import Path
 
 SCHEMA_VERSION = 1
 
+OPEN, CLOSED, ENDED = 0, 1, 2
+"""`state.closed`: taking appends; closed, the next file goes on; closed, and the shard ends with it."""
+
 PAGE_BYTES = 16384
 BUSY_TIMEOUT_MS = 10_000
 WRITER_CACHE_KIB = 4096

@@ -11,19 +11,23 @@ from pathlib import Path
 from threading import Lock
 
 from tailrace.config.settings import StreamSettings
-from tailrace.errors import Invalid, NotFound, Unavailable
+from tailrace.errors import Invalid, ShardClosed, Unavailable
 from tailrace.model.fields import Fields
 from tailrace.model.shard import Shard
 from tailrace.runtime.clock import Clock
 from tailrace.stream.backends.embedded import reading
 from tailrace.stream.backends.embedded.checkpoint import Checkpointer
+from tailrace.stream.backends.embedded.dedupe import Summaries
 from tailrace.stream.backends.embedded.errors import translated
 from tailrace.stream.backends.embedded.files import ShardFiles
-from tailrace.stream.backends.embedded.layout import open_shards
+from tailrace.stream.backends.embedded.layout import ensure_stream
+from tailrace.stream.backends.embedded.layout_file import Layout, LayoutFile
+from tailrace.stream.backends.embedded.resharding import Resharding
 from tailrace.stream.backends.embedded.retention import drop_files
 from tailrace.stream.backends.embedded.turn import OpenFile
 from tailrace.stream.backends.embedded.writer import QueueBudget, ShardWriter
-from tailrace.stream.base import Appended, Block, EpochSeal, ReadRequest, ShardBatch, ShardEnd, Start
+from tailrace.stream.base import Appended, Block, EpochSeal, ReadRequest, Resharded, ShardBatch, ShardEnd, Start
+from tailrace.stream.resharding import closed_shard, no_shard, open_shard
 
 
 def open_embedded(
@@ -35,44 +39,64 @@ def open_embedded(
     another type than what is stored.
     """
     with translated(folder):
-        shards = open_shards(folder, settings.shards, fields, clock, read_only=read_only)
-    return EmbeddedStream(folder, shards, settings, fields, clock, read_only=read_only)
+        ensure_stream(folder, settings.shards, fields, clock, read_only=read_only)
+        return EmbeddedStream(folder, settings, fields, clock, read_only=read_only)
 
 
 class EmbeddedStream:
     """See StreamBackend. `append` encodes large batches on the caller's thread: do not call it from an event loop."""
 
     def __init__(
-        self,
-        folder: Path,
-        shards: tuple[Shard, ...],
-        settings: StreamSettings,
-        fields: Fields,
-        clock: Clock,
-        *,
-        read_only: bool,
+        self, folder: Path, settings: StreamSettings, fields: Fields, clock: Clock, *, read_only: bool
     ) -> None:
-        self._shards = shards
+        self._folder = folder
         self._settings = settings
+        self._fields = fields
         self._schema = fields.block_schema()
         self._clock = clock
         self._read_only = read_only
-        self._files = {s.id: ShardFiles(folder / s.id, s.id, fields) for s in shards}
-        self._open = {i: OpenFile(files, fields, settings, clock) for i, files in self._files.items()}
+        self._layout_file = LayoutFile(folder)
+        self._layout = Layout(())
+        self._resharding = Resharding(self._layout_file, self._open_file, fields, clock)
+        self._files: dict[str, ShardFiles] = {}
+        self._open: dict[str, OpenFile] = {}
         self._budget = QueueBudget(settings.queue_bytes_max)
+        self._summaries = Summaries()
         self._lock = Lock()
         self._writers: dict[str, ShardWriter] = {}
+        self._retired: list[ShardWriter] = []
         self._checkpointer: Checkpointer | None = None
         self._closed = False
+        if self._layout_now().pending is not None and not read_only:
+            self._settle()
         for files in self._files.values():
             with translated(files.folder):
                 files.all()
 
     def shards(self) -> tuple[Shard, ...]:
-        return self._shards
+        return self._layout_now().shards
 
     def append(self, batch: ShardBatch) -> Future[Appended]:
-        return self._writer(batch.shard_id).append(batch)
+        try:
+            return self._writer(batch.shard_id).append(batch)
+        except ShardClosed as error:
+            failed: Future[Appended] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def split(self, shard_id: str, at: int | None = None) -> Resharded:
+        self._check_writable()
+        with translated(self._folder):
+            done = self._resharding.split(shard_id, at)
+        self._layout_now()
+        return done
+
+    def merge(self, shard_id: str, adjacent_id: str) -> Resharded:
+        self._check_writable()
+        with translated(self._folder):
+            done = self._resharding.merge(shard_id, adjacent_id)
+        self._layout_now()
+        return done
 
     def read(self, request: ReadRequest) -> list[Block]:
         files = self._shard(request.shard_id)
@@ -97,6 +121,8 @@ class EmbeddedStream:
     def seal(self, shard_id: str) -> EpochSeal | None:
         self._check_writable()
         with translated(self._shard(shard_id).folder):
+            if self._layout_now().pending is not None:
+                self._settle()
             return self._open[shard_id].seal()
 
     def offset_at(self, shard_id: str, start: Start) -> int:
@@ -113,30 +139,75 @@ class EmbeddedStream:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            writers, self._writers = self._writers, {}
+            writers = [*self._writers.values(), *self._retired]
+            self._writers, self._retired = {}, []
             checkpointer, self._checkpointer = self._checkpointer, None
-        for writer in writers.values():
+        for writer in writers:
             writer.close()
         if checkpointer is not None:
             checkpointer.close()
         for files in self._files.values():
             files.release()
 
+    # -- the layout ----------------------------------------------------------------------------------------------
+
+    def _layout_now(self) -> Layout:
+        """As it stands; what it names that was not known before is taken in."""
+        if self._closed:
+            raise Unavailable("the stream is closed")
+        with translated(self._layout_file.path):
+            layout = self._layout_file.current()
+        if layout is not self._layout:
+            self._take_in(layout)
+        return layout
+
+    def _take_in(self, layout: Layout) -> None:
+        with self._lock:
+            for shard in layout.shards:
+                if shard.id not in self._files:
+                    files = ShardFiles(self._folder / shard.id, shard.id, self._fields)
+                    parents = tuple(self._open[parent] for parent in shard.parents)
+                    self._open[shard.id] = OpenFile(files, self._fields, self._settings, self._clock, parents)
+                    self._files[shard.id] = files
+                if shard.closed and (writer := self._writers.pop(shard.id, None)) is not None:
+                    writer.retire()
+                    self._retired.append(writer)
+            self._retired = [writer for writer in self._retired if writer.alive]
+            self._layout = layout
+
+    def _settle(self) -> None:
+        """Return once no split or merge is half done: another process is at it, or was when it died."""
+        with translated(self._folder):
+            self._resharding.settle()
+        self._layout_now()
+
+    def _shard_ended(self, shard_id: str) -> ShardClosed:
+        self._settle()
+        return closed_shard(self.shards(), shard_id)
+
+    def _open_file(self, shard_id: str) -> OpenFile:
+        self._shard(shard_id)
+        return self._open[shard_id]
+
     def _shard(self, shard_id: str) -> ShardFiles:
         if self._closed:
             raise Unavailable("the stream is closed")
-        try:
-            return self._files[shard_id]
-        except KeyError:
-            raise NotFound(f"there is no shard `{shard_id}`", hint=f"there are {', '.join(self._files)}") from None
+        if shard_id not in self._files and shard_id not in (s.id for s in self._layout_now().shards):
+            raise no_shard(self.shards(), shard_id)
+        return self._files[shard_id]
 
     def _check_writable(self) -> None:
         if self._read_only:
             raise Invalid("the stream was opened to be read only")
 
+    # -- writing -------------------------------------------------------------------------------------------------
+
     def _writer(self, shard_id: str) -> ShardWriter:
+        """Raises ShardClosed if the shard is known to be closed."""
         self._check_writable()
         self._shard(shard_id)
+        if shard_id not in self._writers:
+            open_shard(self._layout_now().shards, shard_id)
         with self._lock:
             if self._closed:
                 raise Unavailable("the stream is closed")
@@ -149,7 +220,9 @@ class EmbeddedStream:
                     self._settings,
                     self._clock,
                     self._budget,
+                    self._summaries,
                     self._checkpointer.committed,
+                    self._shard_ended,
                 )
             return self._writers[shard_id]
 

@@ -1,7 +1,7 @@
 """The open file of a shard: finding it, closing it, and beginning the next.
 
 Called by the writer and the sealer, both under the shard's append lock. Closing a file is one transaction in it; making the
-next is one rename in the folder; whoever comes next after a crash between the two makes it.
+next is one rename in the folder; whoever comes next after a crash between the two makes it. A split or a merge closes the last one.
 """
 
 from __future__ import annotations
@@ -18,16 +18,29 @@ from tailrace.stream.backends.embedded.file import FileState, ShardFile, select_
 from tailrace.stream.backends.embedded.files import ShardFiles
 from tailrace.stream.backends.embedded.layout import create_generation
 from tailrace.stream.backends.embedded.locks import exclusive
-from tailrace.stream.backends.embedded.schema import connect_writer
+from tailrace.stream.backends.embedded.schema import CLOSED, ENDED, OPEN, connect_writer
 from tailrace.stream.base import EpochSeal
 
 LOCK_FILE = "append.lock"
 
 
+class ShardEnded(Exception):
+    """The shard has been split or merged: it has no open file any more. Never leaves the backend."""
+
+
 class OpenFile:
     """A shard's open file, for one process. Methods ending in `_locked` need the append lock."""
 
-    def __init__(self, files: ShardFiles, fields: Fields, settings: StreamSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        files: ShardFiles,
+        fields: Fields,
+        settings: StreamSettings,
+        clock: Clock,
+        parents: tuple[OpenFile, ...] = (),
+    ) -> None:
+        """`parents`: those of the shards that this one descends from directly."""
+        self._parents = parents
         self._files = files
         self._fields = fields
         self._settings = settings
@@ -44,8 +57,10 @@ class OpenFile:
         return self._files.folder / LOCK_FILE
 
     def current_locked(self) -> ShardFile:
-        """The open file; made now if the process that closed the last one died before it made the next."""
+        """The open file; made now if the process that closed the last one died before it made the next. Raises ShardEnded."""
         files, state = self._files.current()
+        if state.ended:
+            raise ShardEnded
         if state.closed:
             self._create_next(files[-1], state)
             files = self._files.all()
@@ -70,24 +85,63 @@ class OpenFile:
         self._files.refresh()
 
     def horizon(self, now_us: int) -> tuple[ShardFile, ...]:
-        """Closed files in which deduplication looks: by their age, and by their number, as the clock may have stepped."""
-        closed = self._files.all()[:-1]
-        least = -(-self._settings.dedupe_horizon_s // max(self._settings.file_interval_s, 1)) + 1
+        """Closed files in which deduplication looks: of this shard, and of those it descends from.
+
+        By their age, and by their number along each line of descent, as the clock may have stepped.
+        """
         since_us = now_us - self._settings.dedupe_horizon_s * 1_000_000
-        recent = len(closed) - least
-        return tuple(f for i, f in enumerate(closed) if i >= recent or f.state().closed_at_us >= since_us)
+        least = -(-self._settings.dedupe_horizon_s // max(self._settings.file_interval_s, 1)) + 1
+        missing = {self: least}
+        found: list[ShardFile] = []
+        # A shard's number is greater than those of its parents: none is looked at before all that descend from it.
+        while missing:
+            newest = max(missing, key=lambda part: part.shard_id)
+            count = missing.pop(newest)
+            closed = newest._files.closed()
+            recent = len(closed) - count
+            found += [f for i, f in enumerate(closed) if i >= recent or f.state().closed_at_us >= since_us]
+            for parent in newest._parents:
+                missing[parent] = max(missing.get(parent, 0), count - len(closed))
+        return tuple(found)
+
+    @property
+    def ended(self) -> bool:
+        return self._files.current()[1].ended
+
+    def last_epoch(self) -> int:
+        """The epoch with which the shard has ended, or would if it did now."""
+        state = self._files.current()[1]
+        return state.open_epoch - (state.next_offset == state.open_first_offset)
+
+    def end_locked(self) -> None:
+        """Seal the open epoch and let nothing follow, in one transaction. Without effect if that has been done."""
+        if self.ended:
+            return
+        with closing(connect_writer(self.current_locked().path)) as connection:
+            seal_transaction(connection, self.shard_id, self._clock.now_us(), close=ENDED)
+
+    def checkpoint(self) -> None:
+        """Copy the WAL of the newest file into it, so that none is left."""
+        with closing(connect_writer(self._files.all()[-1].path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def seal(self) -> EpochSeal | None:
         """Close the open epoch if it holds lines, and the file if its time has come."""
         files, state = self._files.current()
         empty = state.next_offset == state.open_first_offset
+        if state.ended:
+            return None
         if empty and not state.closed and not self._turn_due(files[-1], state):
             return None
         with exclusive(self.lock_path):
-            file = self.current_locked()
+            try:
+                file = self.current_locked()
+            except ShardEnded:
+                return None
             with closing(connect_writer(file.path)) as connection:
                 turn = self._turn_due(file, file.state())
-                sealed = seal_transaction(connection, self.shard_id, self._clock.now_us(), close_file=turn)
+                now_us = self._clock.now_us()
+                sealed = seal_transaction(connection, self.shard_id, now_us, close=CLOSED if turn else OPEN)
             if turn:
                 self.current_locked()
         if turn:
@@ -112,10 +166,11 @@ class OpenFile:
         )
 
 
-def seal_transaction(
-    connection: sqlite3.Connection, shard_id: str, now_us: int, *, close_file: bool
-) -> EpochSeal | None:
-    """In one transaction: write the open epoch's row and raise the counter (if it holds lines), and close the file if asked."""
+def seal_transaction(connection: sqlite3.Connection, shard_id: str, now_us: int, *, close: int) -> EpochSeal | None:
+    """In one transaction: write the open epoch's row and raise the counter (if it holds lines), and close the file if asked.
+
+    `close`: OPEN, CLOSED or ENDED, what the file is to be.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
         state = select_state(connection)
@@ -142,8 +197,8 @@ def seal_transaction(
                 "UPDATE state SET open_epoch = open_epoch + 1, open_first_offset = next_offset, stored = 0, "
                 "dead_lettered = 0, deduplicated = 0, open_arrived_max_us = 0"
             )
-        if close_file:
-            connection.execute("UPDATE state SET closed = 1, closed_at_us = ?", (now_us,))
+        if close != OPEN:
+            connection.execute("UPDATE state SET closed = ?, closed_at_us = ?", (close, now_us))
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

@@ -16,15 +16,15 @@ from concurrent.futures import Future
 import pyarrow as pa
 
 from tailrace.config.settings import StreamSettings
-from tailrace.errors import Backpressure, InternalError, TailraceError, Unavailable
+from tailrace.errors import Backpressure, InternalError, ShardClosed, TailraceError, Unavailable
 from tailrace.model.fields import RAW_SCHEMA
 from tailrace.runtime.clock import Clock
 from tailrace.stream.backends.embedded.commit import Committed, Draft, FileClosed, Pending, commit, encode_halves
-from tailrace.stream.backends.embedded.dedupe import ClosedStamps
+from tailrace.stream.backends.embedded.dedupe import ClosedStamps, Summaries
 from tailrace.stream.backends.embedded.errors import translate
 from tailrace.stream.backends.embedded.locks import exclusive
 from tailrace.stream.backends.embedded.schema import connect_writer
-from tailrace.stream.backends.embedded.turn import OpenFile
+from tailrace.stream.backends.embedded.turn import OpenFile, ShardEnded
 from tailrace.stream.base import Appended, ShardBatch
 from tailrace.stream.checks import BatchCheck, line_numbers
 from tailrace.stream.codec import dead_count, plain
@@ -69,9 +69,14 @@ class ShardWriter:
         settings: StreamSettings,
         clock: Clock,
         budget: QueueBudget,
+        summaries: Summaries,
         on_commit: Callable[[str, int], None],
+        on_end: Callable[[str], ShardClosed],
     ) -> None:
-        """`on_commit(shard_id, bytes)` is told of each commit, on the writer's thread."""
+        """`on_commit(shard_id, bytes)` is told of each commit, on the writer's thread.
+
+        `on_end(shard_id)`, when a commit finds the shard split or merged: returns, once the new shards are known, what to tell.
+        """
         self._open_file = open_file
         self._schema = schema
         self._check = BatchCheck(schema)
@@ -79,11 +84,13 @@ class ShardWriter:
         self._clock = clock
         self._budget = budget
         self._on_commit = on_commit
+        self._on_end = on_end
         self._queue: deque[Pending] = deque()
         self._wake = threading.Condition()
         self._closing = False
+        self._retired = False
         self._connection: sqlite3.Connection | None = None
-        self._closed_stamps = ClosedStamps()
+        self._closed_stamps = ClosedStamps(summaries)
         self._thread = threading.Thread(target=self._run, name=f"append {open_file.shard_id}", daemon=True)
         self._thread.start()
 
@@ -94,6 +101,8 @@ class ShardWriter:
         try:
             pending = self._prepare(batch, size)
             with self._wake:
+                if self._retired:
+                    raise ShardClosed(f"shard `{self._open_file.shard_id}` is closed")
                 if self._closing:
                     raise Unavailable("the stream is closed")
                 self._queue.append(pending)
@@ -120,6 +129,16 @@ class ShardWriter:
         )
         return Pending(small, lines, dead_count(small.columns), size, future)
 
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def retire(self) -> None:
+        """The shard has been split or merged: the thread ends by itself. `append` raises ShardClosed from now on."""
+        with self._wake:
+            self._retired = self._closing = True
+            self._wake.notify()
+
     def close(self) -> None:
         with self._wake:
             self._closing = True
@@ -130,6 +149,8 @@ class ShardWriter:
         while pendings := self._take():
             try:
                 self._commit(pendings)
+            except ShardEnded:
+                self._fail(pendings, self._ended())
             except TailraceError as error:
                 self._fail(pendings, error)
             except (sqlite3.Error, OSError) as error:
@@ -137,6 +158,12 @@ class ShardWriter:
             except Exception as error:  # noqa: BLE001 - the callers get it; the thread must live on for the others
                 self._fail(pendings, InternalError(f"append failed: {error!r}", hint="please report it"))
         self._disconnect()
+
+    def _ended(self) -> TailraceError:
+        try:
+            return self._on_end(self._open_file.shard_id)
+        except TailraceError as error:
+            return error
 
     def _take(self) -> list[Pending]:
         """What is queued, up to one commit's worth; waits for it. Empty once the queue is closed and drained."""

@@ -10,7 +10,7 @@ from threading import Lock
 import numpy as np
 import pyarrow as pa
 
-from tailrace.errors import Invalid, NotFound, Trimmed, Unavailable
+from tailrace.errors import Invalid, Trimmed, Unavailable
 from tailrace.model.fields import Fields
 from tailrace.model.shard import Shard, even_shards
 from tailrace.runtime.clock import Clock
@@ -21,6 +21,7 @@ from tailrace.stream.base import (
     LedgerCounts,
     ProducerStamp,
     ReadRequest,
+    Resharded,
     ShardBatch,
     ShardEnd,
     Start,
@@ -28,6 +29,7 @@ from tailrace.stream.base import (
 )
 from tailrace.stream.checks import BatchCheck, line_numbers
 from tailrace.stream.codec import dead_count
+from tailrace.stream.resharding import Reshard, closed_shard, no_shard, plan_merge, plan_split, resharded
 
 
 @dataclass(slots=True)
@@ -37,11 +39,24 @@ class _ShardLog:
     blocks: list[Block] = field(default_factory=list)
     seals: list[EpochSeal] = field(default_factory=list)
     seen: dict[ProducerStamp, set[int]] = field(default_factory=dict)
+    parents: tuple[_ShardLog, ...] = ()
     next_offset: int = 0
     earliest: int = 0
     open_epoch: int = 1
     open_first: int = 0
     counts: LedgerCounts = field(default_factory=LedgerCounts)
+    closed: bool = False
+
+    def known(self, stamp: ProducerStamp) -> set[int]:
+        """Lines of that post which the shard has, or one that it descends from."""
+        lines: set[int] = set()
+        todo, seen = [self], {id(self)}
+        while todo:
+            log = todo.pop()
+            lines |= log.seen.get(stamp, set())
+            todo += [parent for parent in log.parents if id(parent) not in seen]
+            seen.update(map(id, log.parents))
+        return lines
 
     def size_from(self, offset: int) -> int:
         """Bytes of the blocks from `offset` on."""
@@ -61,6 +76,8 @@ class MemoryStream:
         self._closed = False
 
     def shards(self) -> tuple[Shard, ...]:
+        if self._closed:
+            raise Unavailable("the stream is closed")
         return self._shards
 
     def append(self, batch: ShardBatch) -> Future[Appended]:
@@ -68,9 +85,30 @@ class MemoryStream:
         future: Future[Appended] = Future()
         future.set_running_or_notify_cancel()
         with self._lock:
-            appended = _append(self._log(batch.shard_id), batch, self._clock.now_us())
-        future.set_result(appended)
+            log = self._log(batch.shard_id)
+            if log.closed:
+                future.set_exception(closed_shard(self._shards, batch.shard_id))
+            else:
+                future.set_result(_append(log, batch, self._clock.now_us()))
         return future
+
+    def split(self, shard_id: str, at: int | None = None) -> Resharded:
+        with self._lock:
+            return self._reshard(plan_split(self._shards, shard_id, at, self._clock.now_us() // 1_000_000))
+
+    def merge(self, shard_id: str, adjacent_id: str) -> Resharded:
+        with self._lock:
+            return self._reshard(plan_merge(self._shards, shard_id, adjacent_id, self._clock.now_us() // 1_000_000))
+
+    def _reshard(self, reshard: Reshard) -> Resharded:
+        parents = tuple(self._log(parent.id) for parent in reshard.parents)
+        for parent, log in zip(reshard.parents, parents, strict=True):
+            _seal(log, parent.id, self._clock.now_us())
+            log.closed = True
+        self._shards, done = resharded(self._shards, reshard, [log.open_epoch - 1 for log in parents])
+        for child in done.children:
+            self._logs[child.id] = _ShardLog(parents=parents, open_epoch=child.first_epoch)
+        return done
 
     def read(self, request: ReadRequest) -> list[Block]:
         with self._lock:
@@ -94,14 +132,7 @@ class MemoryStream:
 
     def seal(self, shard_id: str) -> EpochSeal | None:
         with self._lock:
-            log = self._log(shard_id)
-            if log.next_offset == log.open_first:
-                return None
-            now_us = self._clock.now_us()
-            sealed = EpochSeal(shard_id, log.open_epoch, log.open_first, log.next_offset - 1, now_us, log.counts)
-            log.seals.append(sealed)
-            log.open_epoch, log.open_first, log.counts = log.open_epoch + 1, log.next_offset, LedgerCounts()
-            return sealed
+            return _seal(self._log(shard_id), shard_id, self._clock.now_us())
 
     def offset_at(self, shard_id: str, start: Start) -> int:
         with self._lock:
@@ -140,13 +171,22 @@ class MemoryStream:
         if self._closed:
             raise Unavailable("the stream is closed")
         if shard_id not in self._logs:
-            raise NotFound(f"there is no shard `{shard_id}`", hint=f"there are {', '.join(self._logs)}")
+            raise no_shard(self._shards, shard_id)
         return self._logs[shard_id]
+
+
+def _seal(log: _ShardLog, shard_id: str, now_us: int) -> EpochSeal | None:
+    if log.next_offset == log.open_first:
+        return None
+    sealed = EpochSeal(shard_id, log.open_epoch, log.open_first, log.next_offset - 1, now_us, log.counts)
+    log.seals.append(sealed)
+    log.open_epoch, log.open_first, log.counts = log.open_epoch + 1, log.next_offset, LedgerCounts()
+    return sealed
 
 
 def _append(log: _ShardLog, batch: ShardBatch, now_us: int) -> Appended:
     lines = line_numbers(batch)
-    known = log.seen.setdefault(batch.producer, set()) if batch.producer else set()
+    known = log.known(batch.producer) if batch.producer else set()
     fresh = np.array([line not in known for line in lines.tolist()], dtype=bool)
     columns, raw = batch.columns, batch.raw
     if not fresh.all():
@@ -155,7 +195,8 @@ def _append(log: _ShardLog, batch: ShardBatch, now_us: int) -> Appended:
     if count:
         log.blocks.append(Block(batch.shard_id, log.open_epoch, first, count, now_us, columns, raw))
         log.next_offset += count
-    known.update(lines.tolist())
+    if batch.producer:
+        log.seen.setdefault(batch.producer, set()).update(lines.tolist())
     counts = LedgerCounts(count - dead, dead, len(lines) - count)
     log.counts += counts
     return Appended(
