@@ -62,6 +62,7 @@ def installed() -> Iterator[Faults]:
             (ManifestStore, "want"),
             (ManifestStore, "mark_speed_ready"),
             (IcebergLake, "append"),
+            (IcebergLake, "replace"),
             (IcebergStage, "finish"),
         ):
             patch.setattr(owner, name, faults.around(getattr(owner, name)))

@@ -22,7 +22,7 @@ from tailrace.errors import Conflict, Corrupt, Invalid
 DAY_US = 86_400_000_000
 SPAN_MIN_US = 600_000_000
 SPANS_PER_RETENTION = 24
-ROWS_PER_CALL_MAX = 4_000_000
+ROWS_PER_CALL_MAX = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
