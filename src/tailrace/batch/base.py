@@ -182,6 +182,6 @@ class WritableLake(Lake, Protocol):
         """Delete files that nobody can still be reading; how many. Cheap when there are none; call it every few seconds.
 
         That is: no kept snapshot has named them for ten minutes. Snapshots that keep such files, and have been superseded for
-        ten minutes, are let go here too.
+        ten minutes, are let go here too. Raises Conflict or Fenced as `append` does.
         """
         ...

@@ -74,7 +74,7 @@ class IcebergLake(IcebergReader):
         now_us = self._clock.now_us()
         remove_metadata(self._table, self._warehouse, now_us)
         self._outdated = Outdated(outdated_files(self._table, self._warehouse))
-        self._outdated.delete_old(now_us)
+        self._outdated.delete_old(now_us, frozenset())
 
     def current(self) -> LakeSnapshot:
         """The newest snapshot; what the next `append` builds on."""
@@ -120,7 +120,7 @@ class IcebergLake(IcebergReader):
         old = superseded_before(self._table.metadata, now_us - AGE_US)
         if self._outdated.keepers & {s.snapshot_id for s in old}:
             self._commit(lambda transaction: None, old)
-        return self._outdated.delete_old(now_us)
+        return self._outdated.delete_old(now_us, {file.path for file in super().current().files})
 
     def close(self) -> None:
         super().close()

@@ -43,12 +43,15 @@ class Outdated:
         for ids in self._named_by.values():
             ids &= kept
 
-    def delete_old(self, now_us: int) -> int:
-        """Delete the files that have been unnamed for long enough; how many. Those that are gone already are forgotten."""
+    def delete_old(self, now_us: int, live: AbstractSet[Path]) -> int:
+        """Delete the files that have been unnamed for long enough; how many. Those that are gone already are forgotten.
+
+        `live`: the newest snapshot's files. If another engine has rolled the table back, some of ours may be among them again.
+        """
         deleted = 0
         for path in [p for p, ids in self._named_by.items() if not ids]:
             unnamed_us = _stamp_of(path)
-            if unnamed_us is None:
+            if unnamed_us is None or path in live:
                 del self._named_by[path]
             elif now_us - unnamed_us >= AGE_US:
                 path.unlink(missing_ok=True)
