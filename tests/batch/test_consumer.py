@@ -17,7 +17,7 @@ from tailrace.model.fields import DEFAULT_FIELDS
 from tailrace.runtime.clock import ManualClock
 from tailrace.stream.backends.memory.stream import MemoryStream
 from tailrace.stream.base import Block, EpochSeal, LedgerCounts, ReadRequest
-from tailrace.testing.contracts.lake import A, B, read_rows
+from tailrace.testing.contracts.lake_harness import A, B, read_rows
 from tailrace.testing.contracts.stream_samples import sample_batch
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from tailrace.batch.lake.reader import IcebergReader
 from tailrace.batch.lake.table import MARKS, encode_marks, parquet_schema, table_schema
 from tailrace.errors import Conflict, Corrupt, Fenced, Invalid, NotFound
 from tailrace.model.fields import DEFAULT_FIELDS, Field, FieldKind, Fields
-from tailrace.testing.contracts.lake import (
+from tailrace.testing.contracts.lake_harness import (
     A,
     append_blocks,
     expected_rows,

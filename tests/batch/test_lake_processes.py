@@ -12,7 +12,7 @@ from tailrace.batch.lake.iceberg import SNAPSHOTS_KEPT, IcebergLake
 from tailrace.batch.lake.reader import IcebergReader
 from tailrace.errors import Conflict
 from tailrace.model.fields import DEFAULT_FIELDS
-from tailrace.testing.contracts.lake import A, append_blocks, read_rows, sample_block
+from tailrace.testing.contracts.lake_harness import A, append_blocks, read_rows, sample_block
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from tailrace.runtime.clock import ManualClock
 from tailrace.stream.backends.memory.stream import MemoryStream
 from tailrace.stream.base import ReadRequest
 from tailrace.stream.codec import concat
-from tailrace.testing.contracts.lake import A
+from tailrace.testing.contracts.lake_harness import A
 from tailrace.testing.contracts.stream_samples import sample_batch
 from tailrace.views import CompiledView, compile_view, shipped_views
 from tailrace.views.dialects.duckdb import partial_statements, schemas

@@ -68,6 +68,7 @@ def installed() -> Iterator[Faults]:
             (ManifestStore, "want"),
             (ManifestStore, "mark_speed_ready"),
             (IcebergLake, "append"),
+            (IcebergLake, "replace"),
             (IcebergStage, "finish"),
             (OpenFile, "end_locked"),
         ):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tailrace.batch.compaction import CompactionPolicy, compact
 from tailrace.batch.consumer import consume
 from tailrace.batch.lake.iceberg import IcebergLake
 from tailrace.config.settings import StreamSettings
@@ -38,6 +39,7 @@ from tailrace.views.dialects.duckdb import schemas
 Answered = tuple[list[str], list[tuple[Any, ...]]]
 SHARDS = 2
 SEGMENTS_MIN = 3
+FILES_MIN = CompactionPolicy(files_min=2, growth=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,12 @@ class Rig:
         assert self._lake is not None, "the batch process runs"
         while (done := consume(self.stream, self._lake)) is not None and done.waiting:
             continue
+
+    def compact_lake(self) -> None:
+        assert self._lake is not None, "the batch process runs"
+        while compact(self._lake, FILES_MIN) is not None:
+            continue
+        self._lake.clean()
 
     def cycle(self) -> CycleReport:
         return self._handover.cycle()

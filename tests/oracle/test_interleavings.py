@@ -215,6 +215,10 @@ class Life(RuleBasedStateMachine):
         self.rig.consume()
 
     @rule()
+    def batch_compacts_the_lake(self) -> None:
+        self.rig.compact_lake()
+
+    @rule()
     def batch_hands_over(self) -> None:
         report = self.rig.cycle()
         assert report.drift_rows == 0
@@ -225,10 +229,11 @@ class Life(RuleBasedStateMachine):
 
     @rule(moment=st.integers(1, 40))
     def batch_dies(self, moment: int) -> None:
-        """Between two writes of a whole cycle: lake files, lake commit, segments, compaction, swap."""
+        """Between two writes of a whole cycle: lake files, lake commits, segments, compactions, swap."""
 
         def work() -> None:
             self.rig.consume()
+            self.rig.compact_lake()
             self.rig.cycle()
 
         if self._dies(moment, work):

@@ -26,8 +26,8 @@ class LakeMark:
 class LakeFile:
     """One immutable Parquet file: all good records of `shard_id` in epochs `epoch_first`..`epoch_last`, in offset order.
 
-    `time_min_us`..`time_max_us`: the event times in it, inclusive. `columns`: those it has; a field that the configuration got
-    later is not among them.
+    `time_min_us`..`time_max_us`: the event times in it, inclusive; `arrived_min_us`..`arrived_max_us`: when its records reached
+    the stream. `columns`: those it has; a field that the configuration got later is not among them.
     """
 
     path: Path
@@ -39,6 +39,16 @@ class LakeFile:
     time_min_us: int
     time_max_us: int
     columns: frozenset[str] = frozenset()
+    arrived_min_us: int = 0
+    arrived_max_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LakeTrim:
+    """What retention has let go of one shard since the beginning: `rows` records, all in epochs up to `through_epoch`."""
+
+    rows: int = 0
+    through_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +63,15 @@ class LakeTotals:
 
 @dataclass(frozen=True, slots=True)
 class LakeSnapshot:
-    """The lake at one moment; marks and files belong together. A shard without a mark has not been read."""
+    """The lake at one moment; marks, files and trims belong together. A shard without a mark has not been read.
+
+    Of each shard, the records stored so far are those in its files and `trimmed.rows` more, all of them older.
+    """
 
     totals: LakeTotals = field(default_factory=LakeTotals)
     marks: Mapping[str, LakeMark] = field(default_factory=dict)
     files: tuple[LakeFile, ...] = ()
+    trimmed: Mapping[str, LakeTrim] = field(default_factory=dict)
 
     def mark(self, shard_id: str) -> LakeMark:
         return self.marks.get(shard_id, LakeMark())
@@ -74,6 +88,14 @@ class StagedFile:
     epoch_last: int
     rows: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LakeMerge:
+    """`files`: neighbours of one shard, in order; `merged`: a staged file that holds their rows, in the same order."""
+
+    files: tuple[LakeFile, ...]
+    merged: StagedFile
 
 
 class Lake(Protocol):
@@ -93,7 +115,8 @@ class Lake(Protocol):
     def files(self, snapshot_id: int | None = None) -> list[LakeFile]:
         """Files of a snapshot (default: the newest), by shard and epoch.
 
-        Raises NotFound for a snapshot that is no longer kept. Files stay readable longer than the snapshots that list them.
+        Raises NotFound for a snapshot that is no longer kept. Files stay readable for ten minutes after the last snapshot that
+        lists them has gone.
         """
         ...
 
@@ -126,7 +149,10 @@ class WritableLake(Lake, Protocol):
     """The lake as the one batch process sees it. Opening a second one raises Conflict while the first lives."""
 
     def stage(self, shard_id: str, epoch_first: int, epoch_last: int) -> Stage:
-        """Begin a file; nobody sees it until `append` names it. What a crash leaves behind is removed at the next open."""
+        """Begin a file; nobody sees it until `append` or `replace` names it.
+
+        What a crash leaves behind is removed by an open or a `clean` that finds it ten minutes old.
+        """
         ...
 
     def append(self, files: Sequence[StagedFile], marks: Mapping[str, LakeMark]) -> LakeSnapshot:
@@ -134,5 +160,28 @@ class WritableLake(Lake, Protocol):
 
         Raises Conflict if somebody else has changed the table since the last `current` or `position` of this object, and
         Fenced if that was another Tailrace that moved the marks: then nothing has changed. Raises Invalid if a mark goes back.
+        """
+        ...
+
+    def replace(self, merges: Sequence[LakeMerge]) -> LakeSnapshot:
+        """Put merged files in the place of their parts, all at once; marks and rows stay; durable on return.
+
+        Raises Conflict if a part is not in the newest snapshot, or as `append` does; Invalid unless the parts of each merge are
+        neighbours and the merged file has as many rows. Then nothing has changed.
+        """
+        ...
+
+    def drop(self, files: Sequence[LakeFile]) -> LakeSnapshot:
+        """Let files go, all at once, and add their rows to `trimmed`; marks stay; durable on return.
+
+        Raises Conflict as `replace` does, Invalid unless the files are the oldest of their shards.
+        """
+        ...
+
+    def clean(self) -> int:
+        """Delete files that nobody can still be reading; how many. Cheap when there are none; call it every few seconds.
+
+        That is: no kept snapshot has named them for ten minutes. Snapshots that keep such files, and have been superseded for
+        ten minutes, are let go here too. Raises Conflict or Fenced as `append` does.
         """
         ...

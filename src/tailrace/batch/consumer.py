@@ -119,18 +119,19 @@ def consume(stream: StreamBackend, lake: WritableLake, lines_max: int = LINES_PE
             if file is not None:
                 staged.append(file)
     except BaseException:
-        _remove(staged)
+        remove_staged(staged)
         raise
     try:
         snapshot = lake.append(staged, {work.shard_id: work.mark for work in todo.work})
     except (Conflict, Invalid):
-        _remove(staged)
+        remove_staged(staged)
         raise
     # Any other error leaves open whether the commit has landed, so the files stay; if it has not, the next open removes them.
     return Consumed(snapshot, todo.lines, sum(f.rows for f in staged), todo.waiting)
 
 
-def _remove(staged: Sequence[StagedFile]) -> None:
+def remove_staged(staged: Sequence[StagedFile]) -> None:
+    """Files that no snapshot names and none is going to."""
     for file in staged:
         file.path.unlink(missing_ok=True)
 

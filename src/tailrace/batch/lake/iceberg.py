@@ -1,4 +1,4 @@
-"""The Iceberg lake as its one writer holds it: staged files, atomic appends, expiry of old snapshots, removal of what a crash left.
+"""The Iceberg lake as its one writer holds it: staged files, atomic changes, expiry of old snapshots, removal of what is outdated.
 
 A SQLite catalog and plain files, both in the data folder. Rows and marks become visible together, in one commit of the catalog;
 everything the commit names is synced to disk before it.
@@ -10,33 +10,44 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.io.pyarrow import parquet_file_to_data_file
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table, Transaction
+from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 
-from tailrace.batch.base import LakeMark, LakeSnapshot, StagedFile
+from tailrace.batch.base import LakeFile, LakeMark, LakeMerge, LakeSnapshot, LakeTrim, StagedFile
+from tailrace.batch.lake.checks import check_drop, check_marks, check_merges, trims_after
+from tailrace.batch.lake.expiry import superseded_before, too_many, unreachable_after_expiry
 from tailrace.batch.lake.local_io import FILE_IO, ROOT_PROPERTY, WAREHOUSE, local_path, location_of
-from tailrace.batch.lake.orphans import remove_orphans, unreachable_after_expiry
+from tailrace.batch.lake.orphans import outdated_files, remove_metadata
+from tailrace.batch.lake.outdated import AGE_US, Outdated
 from tailrace.batch.lake.parquet import ParquetStage
 from tailrace.batch.lake.reader import BUSY_TIMEOUT_S, CATALOG, IcebergReader
+from tailrace.batch.lake.rewrite import RewriteFiles, entries_touched
 from tailrace.batch.lake.table import (
+    COMMITTED,
     MARKS,
     NAMESPACE,
     TABLE,
     TABLE_PROPERTIES,
+    TRIMMED,
+    FileReader,
     encode_marks,
+    encode_trims,
     marks_of,
     new_columns,
     parquet_schema,
     table_schema,
+    trims_of,
 )
-from tailrace.errors import Conflict, Fenced, Invalid, Unavailable
+from tailrace.errors import Conflict, Fenced, Unavailable
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock, SystemClock
 from tailrace.runtime.files import sync_folder
@@ -60,7 +71,10 @@ class IcebergLake(IcebergReader):
         self._catalog = _open_catalog(folder)
         self._table = _open_table(self._catalog, self._warehouse, fields)
         self._file_schema = parquet_schema(self._table.schema())
-        remove_orphans(self._table, self._warehouse, self._clock.now_us())
+        now_us = self._clock.now_us()
+        remove_metadata(self._table, self._warehouse, now_us)
+        self._outdated = Outdated(outdated_files(self._table, self._warehouse))
+        self._outdated.delete_old(now_us, frozenset())
 
     def current(self) -> LakeSnapshot:
         """The newest snapshot; what the next `append` builds on."""
@@ -79,40 +93,104 @@ class IcebergLake(IcebergReader):
 
     def append(self, files: Sequence[StagedFile], marks: Mapping[str, LakeMark]) -> LakeSnapshot:
         before = marks_of(self._table.metadata.current_snapshot())
-        _check_marks(files, before, marks)
-        dropped: list[str] = []
-        try:
-            with self._table.transaction() as transaction:
-                summary = {MARKS: encode_marks({**before, **marks})}
-                with transaction.update_snapshot(snapshot_properties=summary).merge_append() as added:
-                    for file in files:
-                        entry = parquet_file_to_data_file(self._table.io, self._table.metadata, file.location)
-                        added.append_data_file(entry)
-                dropped = self._expire(transaction)
-        except CommitFailedException as error:
-            self._table.refresh()
-            raise _lost_race(before, marks_of(self._table.metadata.current_snapshot())) from error
-        except sqlite3.Error as error:
-            raise Unavailable(f"the lake's catalog cannot be written: {error}") from error
-        for location in dropped:
-            local_path(location, self._warehouse).unlink(missing_ok=True)
-        return super().current()
+        check_marks(files, before, marks)
+
+        def change(transaction: Transaction) -> None:
+            summary = self._summary(marks={**before, **marks})
+            with transaction.update_snapshot(snapshot_properties=summary).merge_append() as added:
+                for file in files:
+                    added.append_data_file(self._entry(file))
+
+        return self._commit(change)
+
+    def replace(self, merges: Sequence[LakeMerge]) -> LakeSnapshot:
+        check_merges(merges, super().current().files)
+        parts = [file for merge in merges for file in merge.files]
+        return self._rewrite(Operation.REPLACE, parts, [merge.merged for merge in merges], self._summary())
+
+    def drop(self, files: Sequence[LakeFile]) -> LakeSnapshot:
+        held = super().current()
+        check_drop(files, held.files)
+        return self._rewrite(Operation.DELETE, files, (), self._summary(trims=trims_after(held.trimmed, files)))
+
+    def clean(self) -> int:
+        if not self._outdated:
+            return 0
+        now_us = self._clock.now_us()
+        old = superseded_before(self._table.metadata, now_us - AGE_US)
+        if self._outdated.keepers & {s.snapshot_id for s in old}:
+            self._commit(lambda transaction: None, old)
+        return self._outdated.delete_old(now_us, {file.path for file in super().current().files})
 
     def close(self) -> None:
         super().close()
         self._catalog.close()
         os.close(self._lock_file)
 
-    def _expire(self, transaction: Transaction) -> list[str]:
-        """Stage the removal of old snapshots once there are many; the metadata files that only they name."""
+    def _summary(
+        self, marks: Mapping[str, LakeMark] | None = None, trims: Mapping[str, LakeTrim] | None = None
+    ) -> dict[str, str]:
+        """What the next snapshot says of itself; what is not given stays as it is."""
+        held = self._table.metadata.current_snapshot()
+        return {
+            MARKS: encode_marks(marks_of(held) if marks is None else marks),
+            TRIMMED: encode_trims(trims_of(held) if trims is None else trims),
+            COMMITTED: str(self._clock.now_us()),
+        }
+
+    def _entry(self, file: StagedFile) -> DataFile:
+        return parquet_file_to_data_file(self._table.io, self._table.metadata, file.location)
+
+    def _rewrite(
+        self, operation: Operation, gone: Sequence[LakeFile], added: Sequence[StagedFile], summary: Mapping[str, str]
+    ) -> LakeSnapshot:
+        """Raises Conflict if one of `gone` is not in the snapshot that this builds on."""
+        metadata, io = self._table.metadata, self._table.io
+        snapshot = metadata.current_snapshot()
+        paths = {file.path for file in gone}
+        reader = FileReader(metadata, self._warehouse)
+        with self._lock:
+            named = [(m, self._manifest_files(m, reader)) for m in (snapshot.manifests(io) if snapshot else ())]
+        touched = entries_touched(((m, {f.path for f in files}) for m, files in named), paths, io)
+        going = {local_path(e.data_file.file_path, self._warehouse): e for es in touched.values() for e in es}
+        if not paths <= going.keys():
+            raise Conflict("another program has changed the lake", hint="read the position again and redo the step")
+        removed = {going[path].data_file.file_path for path in paths}
+
+        def change(transaction: Transaction) -> None:
+            entries = [self._entry(file) for file in added]
+            RewriteFiles(transaction, io, operation, summary, touched, removed, entries).commit()
+
+        after = self._commit(change)
+        kept = {s.snapshot_id: s.sequence_number or 0 for s in self._table.metadata.snapshots}
+        del kept[self._table.metadata.current_snapshot_id or 0]
+        for path in paths:
+            since = going[path].sequence_number or 0
+            self._outdated.add(path, (number for number, sequence in kept.items() if sequence >= since))
+        return after
+
+    def _commit(self, change: Callable[[Transaction], None], expired: Sequence[Snapshot] | None = None) -> LakeSnapshot:
+        """Do `change` and let old snapshots go (by default those that are too many), in one commit of the catalog."""
         metadata = self._table.metadata
-        if len(metadata.snapshots) < 2 * SNAPSHOTS_KEPT:
-            return []
-        order = sorted(metadata.snapshots, key=lambda s: s.sequence_number or 0)
-        tagged = {ref.snapshot_id for ref in metadata.refs.values()}
-        old = [s for s in order[:-SNAPSHOTS_KEPT] if s.snapshot_id not in tagged]
-        ExpireSnapshots(transaction).by_ids([s.snapshot_id for s in old]).commit()
-        return unreachable_after_expiry(order, old, self._table.io)
+        before = marks_of(metadata.current_snapshot())
+        expired = too_many(metadata, SNAPSHOTS_KEPT) if expired is None else expired
+        kept = {s.snapshot_id for s in metadata.snapshots} - {s.snapshot_id for s in expired}
+        self._outdated.before_expiry(kept, self._clock.now_us())
+        dropped = unreachable_after_expiry(metadata, expired, self._table.io)
+        try:
+            with self._table.transaction() as transaction:
+                change(transaction)
+                if expired:
+                    ExpireSnapshots(transaction).by_ids([s.snapshot_id for s in expired]).commit()
+        except CommitFailedException as error:
+            self._table.refresh()
+            raise _lost_race(before, marks_of(self._table.metadata.current_snapshot())) from error
+        except sqlite3.Error as error:
+            raise Unavailable(f"the lake's catalog cannot be written: {error}") from error
+        self._outdated.after_expiry(kept)
+        for location in dropped:
+            local_path(location, self._warehouse).unlink(missing_ok=True)
+        return super().current()
 
 
 class IcebergStage:
@@ -175,21 +253,6 @@ def _open_table(catalog: SqlCatalog, warehouse: Path, fields: Fields) -> Table:
             for column in added:
                 update.add_column(column.name, column.field_type)
     return table
-
-
-def _check_marks(files: Sequence[StagedFile], before: Mapping[str, LakeMark], marks: Mapping[str, LakeMark]) -> None:
-    """Raises Invalid unless every mark moves forward and every file lies between its shard's old mark and the new one."""
-    for shard, mark in marks.items():
-        held = before.get(shard, LakeMark())
-        if mark.epoch < held.epoch or mark.last_offset < held.last_offset:
-            raise Invalid(f"shard `{shard}` is read to epoch `{held.epoch}`, and cannot go back to `{mark.epoch}`")
-    for file in files:
-        held, mark = before.get(file.shard_id, LakeMark()), marks.get(file.shard_id, LakeMark())
-        if not held.epoch < file.epoch_first <= file.epoch_last <= mark.epoch:
-            raise Invalid(
-                f"`{file.path.name}` holds epochs `{file.epoch_first}` to `{file.epoch_last}` of `{file.shard_id}`,"
-                f" and the append is for `{held.epoch + 1}` to `{mark.epoch}`"
-            )
 
 
 def _lost_race(before: Mapping[str, LakeMark], now: Mapping[str, LakeMark]) -> Conflict:

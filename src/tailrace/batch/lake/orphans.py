@@ -1,15 +1,14 @@
-"""Files of the lake that no snapshot names: what expiry lets go, and what a crash between writing and committing left behind."""
+"""Files of the lake that the newest snapshot does not name: what was replaced, what expiry lets go, what a crash left behind."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pyiceberg.io import FileIO
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.table.snapshots import Snapshot
 
 from tailrace.batch.lake.local_io import local_path
 from tailrace.batch.lake.table import TABLE
@@ -19,35 +18,40 @@ METADATA_AGE_US = 3_600_000_000
 _OWN_DATA_FILE = re.compile(r"\d{10,}-\d{10,}-[0-9a-f]{16}\.parquet")
 
 
-def remove_orphans(table: Table, warehouse: Path, now_us: int) -> list[Path]:
-    """Delete them, and return their paths. The caller holds the writer's lock, so no file of ours is being written."""
-    root = warehouse / TABLE
-    data, described = _reachable(table.metadata, table.io, warehouse)
+def outdated_files(table: Table, warehouse: Path) -> dict[Path, set[int]]:
+    """Data files of our naming that the newest snapshot does not name, with the ids of the kept snapshots that do."""
+    metadata = table.metadata
+    manifests = {m.manifest_path: m for s in metadata.snapshots for m in s.manifests(table.io)}
+    named = {
+        path: _local((e.data_file.file_path for e in m.fetch_manifest_entry(table.io, discard_deleted=True)), warehouse)
+        for path, m in manifests.items()
+    }
+    on_disk = {p for p in _files(warehouse / TABLE / "data") if _OWN_DATA_FILE.fullmatch(p.name)}
+    current = metadata.current_snapshot()
+    live = {p for m in (current.manifests(table.io) if current else ()) for p in named[m.manifest_path]}
+    outdated: dict[Path, set[int]] = {path: set() for path in on_disk - live}
+    for snapshot in metadata.snapshots:
+        for path in {p for m in snapshot.manifests(table.io) for p in named[m.manifest_path]} & outdated.keys():
+            outdated[path].add(snapshot.snapshot_id)
+    return outdated
+
+
+def remove_metadata(table: Table, warehouse: Path, now_us: int) -> None:
+    """Delete metadata files that nothing names once they are old. The caller holds the writer's lock."""
+    described = _described(table.metadata, table.io, warehouse)
     described.add(local_path(table.metadata_location, warehouse))
-    orphans = [p for p in _files(root / "data") if _OWN_DATA_FILE.fullmatch(p.name) and p not in data]
-    orphans += [p for p in _files(root / "metadata") if p not in described and _age_us(p, now_us) > METADATA_AGE_US]
-    for path in orphans:
-        path.unlink(missing_ok=True)
-    return orphans
+    for path in list(_files(warehouse / TABLE / "metadata")):
+        if path not in described and _age_us(path, now_us) > METADATA_AGE_US:
+            path.unlink(missing_ok=True)
 
 
-def unreachable_after_expiry(order: Sequence[Snapshot], expired: Sequence[Snapshot], io: FileIO) -> list[str]:
-    """Locations of manifest lists and manifests that only `expired` (a part of `order`, all snapshots) need."""
-    gone = {s.snapshot_id for s in expired}
-    kept = {m.manifest_path for s in order if s.snapshot_id not in gone for m in s.manifests(io)}
-    named = {m.manifest_path for s in expired for m in s.manifests(io)}
-    return [s.manifest_list for s in expired] + sorted(named - kept)
-
-
-def _reachable(metadata: TableMetadata, io: FileIO, warehouse: Path) -> tuple[set[Path], set[Path]]:
-    """Data files, and metadata files, that some kept snapshot or the metadata log names."""
-    manifests = {m.manifest_path: m for s in metadata.snapshots for m in s.manifests(io)}
-    entries = (e for m in manifests.values() for e in m.fetch_manifest_entry(io, discard_deleted=True))
-    described: list[str] = [log.metadata_file for log in metadata.metadata_log]
+def _described(metadata: TableMetadata, io: FileIO, warehouse: Path) -> set[Path]:
+    """Metadata files that some kept snapshot or the metadata log names."""
+    described = [log.metadata_file for log in metadata.metadata_log]
     described += [s.manifest_list for s in metadata.snapshots]
-    described += manifests
+    described += [m.manifest_path for s in metadata.snapshots for m in s.manifests(io)]
     described += [f.statistics_path for f in metadata.statistics]
-    return _local((e.data_file.file_path for e in entries), warehouse), _local(described, warehouse)
+    return _local(described, warehouse)
 
 
 def _local(locations: Iterable[str], warehouse: Path) -> set[Path]:

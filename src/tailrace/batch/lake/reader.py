@@ -19,7 +19,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from tailrace.batch.base import LakeFile, LakeMark, LakeSnapshot, LakeTotals
 from tailrace.batch.lake.local_io import ROOT_PROPERTY, WAREHOUSE, LocalFileIO
-from tailrace.batch.lake.table import NAMESPACE, TABLE, FileReader, marks_of, totals_of
+from tailrace.batch.lake.table import NAMESPACE, TABLE, FileReader, marks_of, totals_of, trims_of
 from tailrace.errors import Corrupt, NotFound
 
 CATALOG = "catalog.db"
@@ -100,7 +100,8 @@ class IcebergReader:
         files = self._files(metadata, snapshot) if snapshot else ()
         if snapshot:
             self._forget_manifests(snapshot)
-        return _Seen(location, metadata, LakeSnapshot(totals_of(snapshot), marks_of(snapshot), files))
+        held = LakeSnapshot(totals_of(snapshot), marks_of(snapshot), files, trims_of(snapshot))
+        return _Seen(location, metadata, held)
 
     def _files(self, metadata: TableMetadata, snapshot: Snapshot) -> tuple[LakeFile, ...]:
         reader = FileReader(metadata, self._warehouse)

@@ -1,7 +1,9 @@
 """The Iceberg table `logs`: its columns, properties and what its snapshots' summaries say. Pure but for pyiceberg's own types.
 
-The marks of a snapshot are its summary property `tailrace.marks`: {"shardId-...": [epoch, last_offset], ...}, every shard in each
-snapshot, so that one commit moves rows and marks together.
+Properties of each snapshot's summary, every shard in each of them, so that one commit moves rows and what is said of them:
+    tailrace.marks         {"shardId-...": [epoch, last_offset], ...}
+    tailrace.trimmed       {"shardId-...": [rows, through_epoch], ...}   absent: nothing has been let go
+    tailrace.committed-us  when it was committed, microseconds since 1970
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-from tailrace.batch.base import LakeFile, LakeMark, LakeTotals
+from tailrace.batch.base import LakeFile, LakeMark, LakeTotals, LakeTrim
 from tailrace.batch.lake.local_io import local_path
 from tailrace.errors import Corrupt, Invalid
 from tailrace.model.fields import LAKE_COLUMNS, Fields
@@ -35,6 +37,8 @@ from tailrace.model.fields import LAKE_COLUMNS, Fields
 NAMESPACE = "tailrace"
 TABLE = "logs"
 MARKS = "tailrace.marks"
+TRIMMED = "tailrace.trimmed"
+COMMITTED = "tailrace.committed-us"
 
 TABLE_PROPERTIES = {
     "format-version": "2",
@@ -134,6 +138,23 @@ def marks_of(snapshot: Snapshot | None) -> dict[str, LakeMark]:
     return {shard: LakeMark(epoch, last) for shard, (epoch, last) in held.items()}
 
 
+def encode_trims(trims: Mapping[str, LakeTrim]) -> str:
+    return msgspec.json.encode({s: (t.rows, t.through_epoch) for s, t in sorted(trims.items())}).decode()
+
+
+def trims_of(snapshot: Snapshot | None) -> dict[str, LakeTrim]:
+    """What had been let go when the snapshot was made."""
+    said = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
+    held = msgspec.json.decode(said.get(TRIMMED, "{}"), type=dict[str, tuple[int, int]])
+    return {shard: LakeTrim(rows, through) for shard, (rows, through) in held.items()}
+
+
+def committed_us(snapshot: Snapshot) -> int:
+    """When it was committed, by the clock of the process that did it; by Iceberg's own stamp if that process was another's."""
+    said = snapshot.summary.additional_properties if snapshot.summary else {}
+    return int(said.get(COMMITTED, snapshot.timestamp_ms * 1000))
+
+
 def totals_of(snapshot: Snapshot | None) -> LakeTotals:
     if snapshot is None or snapshot.summary is None:
         return LakeTotals()
@@ -146,13 +167,16 @@ def totals_of(snapshot: Snapshot | None) -> LakeTotals:
     )
 
 
+_BOUNDED = ("_shard", "_epoch", "timestamp", "_arrived_at")
+
+
 class FileReader:
-    """Turns manifest entries into `LakeFile`s, from the bounds that the manifest keeps of `_shard`, `_epoch` and `timestamp`."""
+    """Turns manifest entries into `LakeFile`s, from the bounds that the manifest keeps of four columns."""
 
     def __init__(self, metadata: TableMetadata, warehouse: Path) -> None:
         self._warehouse = warehouse
         schema = metadata.schema()
-        self._columns = {name: schema.find_field(name) for name in ("_shard", "_epoch", "timestamp")}
+        self._columns = {name: schema.find_field(name) for name in _BOUNDED}
         self._names = {f.field_id: f.name for f in schema.fields}
         self._sets: dict[frozenset[str], frozenset[str]] = {}
 
@@ -167,6 +191,8 @@ class FileReader:
             time_min_us=int(self._bound(entry, entry.lower_bounds, "timestamp")),
             time_max_us=int(self._bound(entry, entry.upper_bounds, "timestamp")),
             columns=self._columns_of(entry),
+            arrived_min_us=int(self._bound(entry, entry.lower_bounds, "_arrived_at")),
+            arrived_max_us=int(self._bound(entry, entry.upper_bounds, "_arrived_at")),
         )
 
     def _columns_of(self, entry: DataFile) -> frozenset[str]:

@@ -4,102 +4,40 @@ A lake is checked by a subclass that says how to make one:
 
     class TestMine(LakeContract):
         def make_harness(self, folder):
-            return MyHarness(folder)          # see `LakeHarness`
+            return MyHarness(folder)          # see `lake_harness.LakeHarness`
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Mapping
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from tailrace.batch.base import Lake, LakeFile, LakeMark, LakeTotals, StagedFile, WritableLake
+from tailrace.batch.base import LakeMark, LakeTotals, WritableLake
 from tailrace.batch.consumer import lake_rows
 from tailrace.errors import Conflict, Invalid, NotFound
 from tailrace.model.fields import LAKE_COLUMNS
-from tailrace.model.shard import shard_id
-from tailrace.stream.base import Block
-from tailrace.testing.contracts.stream_samples import FIELDS, sample_batch
+from tailrace.testing.contracts.lake_harness import (
+    ARRIVED_US,
+    A,
+    B,
+    LakeHarness,
+    append_blocks,
+    expected_rows,
+    read_file,
+    read_rows,
+    sample_block,
+    stage_blocks,
+)
+from tailrace.testing.contracts.lake_upkeep import UpkeepCases
+from tailrace.testing.contracts.stream_samples import FIELDS
 
-A, B = shard_id(0), shard_id(1)
-ARRIVED_US = 1_800_000_000_000_000
-
-
-class LakeHarness(Protocol):
-    """One lake for one test, with the typed fields `FIELDS`."""
-
-    def open_writer(self) -> WritableLake: ...
-
-    def open_reader(self) -> Lake:
-        """A handle as another process would have it; it may be opened before the first writer."""
-        ...
-
-
-def sample_block(shard: str, epoch: int, first: int, count: int, *, dictionary: bool = False) -> Block:
-    """Lines `first`..`first + count - 1` of a shard, whose offsets are their numbers; every tenth is a dead letter."""
-    numbers = range(first, first + count)
-    batch = sample_batch(shard, numbers, dead=[n for n in numbers if n % 10 == 9], dictionary=dictionary)
-    return Block(shard, epoch, first, count, ARRIVED_US + first, batch.columns)
+__all__ = ["LakeContract", "LakeHarness"]
 
 
-def stage_blocks(lake: WritableLake, blocks: Sequence[Block]) -> StagedFile:
-    stage = lake.stage(blocks[0].shard_id, blocks[0].epoch, blocks[-1].epoch)
-    for block in blocks:
-        stage.write(lake_rows(block))
-    staged = stage.finish()
-    assert staged is not None
-    return staged
-
-
-def append_blocks(lake: WritableLake, blocks: Sequence[Block]) -> int:
-    """One append of one shard's blocks; the snapshot's id."""
-    last = blocks[-1]
-    snapshot = lake.append([stage_blocks(lake, blocks)], {last.shard_id: LakeMark(last.epoch, last.last_offset)})
-    assert snapshot.totals.snapshot_id is not None
-    return snapshot.totals.snapshot_id
-
-
-def expected_rows(blocks: Sequence[Block]) -> list[dict[str, object]]:
-    """The rows that a lake holds of `blocks`: their good records, and where each stood in the stream."""
-    rows = []
-    for block in blocks:
-        assert block.columns is not None
-        for offset, row in enumerate(block.columns.to_pylist(), block.first_offset):
-            if row.pop("verdict") == 0:
-                rows.append({**row, "_shard": block.shard_id, "_offset": offset, "_epoch": block.epoch})
-    return rows
-
-
-def read_file(file: LakeFile) -> pa.Table:
-    return pq.read_table(file.path, partitioning=None)
-
-
-def read_rows(files: Sequence[LakeFile]) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = [row for file in files for row in read_file(file).to_pylist()]
-    for row in rows:
-        del row["_arrived_at"]
-    return rows
-
-
-class LakeContract:
+class LakeContract(UpkeepCases):
     """What every lake does."""
-
-    def make_harness(self, folder: Path) -> LakeHarness:
-        raise NotImplementedError("say how to make the lake under test")
-
-    @pytest.fixture
-    def harness(self, tmp_path: Path) -> LakeHarness:
-        return self.make_harness(tmp_path)
-
-    @pytest.fixture
-    def lake(self, harness: LakeHarness) -> Iterator[WritableLake]:
-        lake = harness.open_writer()
-        yield lake
-        lake.close()
 
     def test_a_lake_that_nobody_wrote_is_empty(self, harness: LakeHarness) -> None:
         reader = harness.open_reader()
@@ -137,6 +75,7 @@ class LakeContract:
         times = read_file(file)["timestamp"].cast(pa.int64()).to_pylist()
         assert (file.shard_id, file.epoch_first, file.epoch_last, file.rows) == (B, 3, 4, 90)
         assert (file.time_min_us, file.time_max_us) == (min(times), max(times))
+        assert (file.arrived_min_us, file.arrived_max_us) == (ARRIVED_US, ARRIVED_US + 50)
         assert file.bytes == file.path.stat().st_size
         assert file.columns == {*FIELDS.record_schema().names, *(name for name, _ in LAKE_COLUMNS)}
 
@@ -221,13 +160,17 @@ class LakeContract:
         assert len(read_rows(lake.files())) == 18
         lake.close()
 
-    def test_what_was_staged_and_never_appended_is_removed_at_the_next_open(self, harness: LakeHarness) -> None:
+    def test_what_was_staged_and_never_appended_is_removed_once_it_is_old(self, harness: LakeHarness) -> None:
         lake = harness.open_writer()
         append_blocks(lake, [sample_block(A, 1, 0, 10)])
         lost = stage_blocks(lake, [sample_block(A, 2, 10, 10)])
         unfinished = lake.stage(B, 1, 1)
         lake.close()
         lake = harness.open_writer()
+        lake.clean()
+        assert lost.path.exists()
+        harness.clock.advance(3600)  # the file has the machine's time, which has gone on
+        lake.clean()
         assert not lost.path.exists()
         assert len(read_rows(lake.files())) == 9
         unfinished.discard()
