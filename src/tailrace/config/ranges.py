@@ -28,6 +28,8 @@ RANGES: dict[str, tuple[int, int]] = {
     "batch.compact_segments_min": (2, 1000),
     "retention.stream_age_s": (0, 3650 * _DAY_S),
     "retention.stream_bytes_max": (0, 1 << 50),
+    "retention.lake_age_s": (0, 3650 * _DAY_S),
+    "retention.lake_bytes_max": (0, 1 << 50),
     "retention.dead_letters_age_s": (0, 3650 * _DAY_S),
     "retention.dead_letters_bytes_max": (0, 1 << 50),
     "retention.states_fine_age_s": (0, 3650 * _DAY_S),

@@ -64,6 +64,8 @@ class RetentionSettings:
 
     stream_age_s: int = 86_400
     stream_bytes_max: int = 0
+    lake_age_s: int = 30 * 86_400
+    lake_bytes_max: int = 0
     dead_letters_age_s: int = 30 * 86_400
     dead_letters_bytes_max: int = 1 << 30
     states_fine_age_s: int = 7 * 86_400

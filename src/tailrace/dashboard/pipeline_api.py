@@ -88,6 +88,7 @@ def _pipeline(services: NodeServices) -> dict[str, Any]:
             "rows": sum(pinned.manifest.lake.rows.values()),
             "files": pinned.manifest.lake.files,
             "bytes": pinned.manifest.lake.bytes,
+            "let_go_rows": sum(pinned.manifest.lake.let_go.values()),
             "snapshot": str(pinned.manifest.lake.snapshot_id) if pinned.manifest.lake.snapshot_id else None,
         },
         "disk": _disk(services),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,12 +27,17 @@ ROWS_PER_CYCLE = 6_000_000
 
 @dataclass(slots=True)
 class _Build:
-    """How far a version is: `epochs` by shard, and what has been written of it."""
+    """How far a version is: `epochs` by shard, and what has been written of it. `absent`: records that the lake had let go by then."""
 
     asked_us: int
-    epochs: dict[str, int] = field(default_factory=dict)
+    epochs: dict[str, int]
+    segments: list[Segment]
+    absent: dict[str, int]
     rows: int = 0
-    segments: list[Segment] = field(default_factory=list)
+
+    def misses(self, lake: LakeSnapshot) -> bool:
+        """Whether the lake has let go of epochs that were still to be read."""
+        return any(trim.through_epoch > self.epochs.get(shard, 0) for shard, trim in lake.trimmed.items())
 
 
 class Builder:
@@ -56,13 +61,21 @@ class Builder:
             del self._builds[gone]
 
     def build(
-        self, wanted: WantedView, lake: LakeSnapshot, frontier: Mapping[str, int], asked_us: int = 0
+        self,
+        wanted: WantedView,
+        lake: LakeSnapshot,
+        frontier: Mapping[str, int],
+        served: ViewStates | None = None,
+        asked_us: int = 0,
     ) -> ViewStates | None:
-        """The version's states up to `frontier`, or None if that needs another cycle. `asked_us`: another one begins anew."""
+        """The version's states up to `frontier`, or None if that needs another cycle. `asked_us`: another one begins anew.
+
+        `served`: the same version as it stands; what is older than the lake is taken over from it.
+        """
         key = (wanted.name, wanted.version)
         build = self._builds.get(key)
-        if build is None or build.asked_us != asked_us:
-            build = self._builds[key] = _Build(asked_us)
+        if build is None or build.asked_us != asked_us or build.misses(lake):
+            build = self._builds[key] = _begun(lake, served, asked_us)
         view = self._compiled(wanted.sql)
         for shard, last in frontier.items():
             while build.epochs.get(shard, 0) < last:
@@ -73,7 +86,13 @@ class Builder:
         del self._builds[key]
         self._store.built(wanted.name)
         LOG.info("view %s version %s is built from history: %d records", wanted.name, wanted.version, build.rows)
-        return ViewStates(name=wanted.name, version=wanted.version, sql=wanted.sql, segments=tuple(build.segments))
+        return ViewStates(
+            name=wanted.name,
+            version=wanted.version,
+            sql=wanted.sql,
+            segments=tuple(build.segments),
+            absent=build.absent,
+        )
 
     def _extend(self, build: _Build, view: CompiledView, lake: LakeSnapshot, shard: str, last: int) -> None:
         """One more stretch of the shard: whole files, up to what is left of the allowance, one at least."""
@@ -105,3 +124,17 @@ class Builder:
     def _tell(self, wanted: WantedView, build: _Build, lake: LakeSnapshot) -> None:
         total = sum(file.rows for file in lake.files)
         self._store.building(BuildProgress(wanted.name, wanted.version, build.rows, max(total, build.rows)))
+
+
+def _begun(lake: LakeSnapshot, served: ViewStates | None, asked_us: int) -> _Build:
+    """A build that starts where the lake starts. Segments of `served` that reach back further are kept, whole."""
+    kept = [s for s in served.segments if s.epoch_first <= _let_go(lake, s.shard)] if served else []
+    epochs = {shard: trim.through_epoch for shard, trim in lake.trimmed.items()}
+    for segment in kept:
+        epochs[segment.shard] = max(epochs[segment.shard], segment.epoch_last)
+    absent = dict(served.absent) if served else {shard: trim.rows for shard, trim in lake.trimmed.items() if trim.rows}
+    return _Build(asked_us, epochs, kept, absent)
+
+
+def _let_go(lake: LakeSnapshot, shard: str) -> int:
+    return lake.trimmed[shard].through_epoch if shard in lake.trimmed else 0

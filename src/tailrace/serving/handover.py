@@ -170,7 +170,7 @@ class Handover:
             return msgspec.structs.replace(before, replaced_us=0)
         if not wanted.speed_ready:
             return served
-        found = self._builder.build(wanted, lake, frontier, asked_us)
+        found = self._builder.build(wanted, lake, frontier, served if asked_us else None, asked_us)
         if found is not None and asked_us:
             self._rebuilt[wanted.name] = asked_us
         return found or served
@@ -285,6 +285,7 @@ def _lake_pin(lake: LakeSnapshot) -> LakePin:
         snapshot_id=lake.totals.snapshot_id,
         rows=rows,
         epochs={shard: mark.epoch for shard, mark in lake.marks.items()},
+        let_go={shard: trim.rows for shard, trim in lake.trimmed.items()},
         files=lake.totals.files,
         bytes=lake.totals.bytes,
     )

@@ -1,4 +1,4 @@
-"""What keeps a node the same size after a year: dead letters out of the stream, then the stream's oldest epochs away.
+"""What keeps a node the same size after a year: lake files merged and let go, dead letters out of the stream, the stream trimmed.
 
 Runs in the batch process after each cycle. Every step may be killed and is done again; none of them holds up another for long, and
 a step that fails is told and does not keep the others from their work.
@@ -11,9 +11,12 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tailrace.batch.base import WritableLake
+from tailrace.batch.compaction import CompactionPolicy, arrival_span_us, compact
 from tailrace.batch.dead_letters import DeadLetterStore, LetterMark, copy_dead_letters
+from tailrace.batch.retention import retain
 from tailrace.config.settings import RetentionSettings
-from tailrace.errors import TailraceError
+from tailrace.errors import Fenced, TailraceError
 from tailrace.runtime.clock import Clock
 from tailrace.states.manifest import ManifestStore
 from tailrace.stream.base import StreamBackend
@@ -26,6 +29,7 @@ class Housekeeping:
     """`run` is called again and again by one thread."""
 
     stream: StreamBackend
+    lake: WritableLake
     store: ManifestStore
     letters: DeadLetterStore
     retention: RetentionSettings
@@ -33,7 +37,14 @@ class Housekeeping:
 
     def run(self) -> None:
         covered = {shard: book.epoch for shard, book in self.store.current().books.items()}
-        for step in (lambda: self._keep_letters(covered), self._drop_letters, lambda: self._trim(covered)):
+        for step in (
+            lambda: self._keep_letters(covered),
+            self._drop_letters,
+            lambda: self._trim(covered),
+            lambda: self._retain_lake(covered),
+            self._compact_lake,
+            self.lake.clean,
+        ):
             _attempt(step)
 
     def _keep_letters(self, covered: Mapping[str, int]) -> None:
@@ -61,12 +72,26 @@ class Housekeeping:
             if dropped:
                 LOG.info("%s lets %d files go; epochs up to %d are in the lake", shard.id, dropped, through)
 
+    def _retain_lake(self, covered: Mapping[str, int]) -> None:
+        before_us = self._before_us(self.retention.lake_age_s)
+        gone = retain(self.lake, covered, before_us, self.retention.lake_bytes_max)
+        if gone is not None:
+            LOG.info("the lake lets %d files with %d records go", gone.files, gone.rows)
+
+    def _compact_lake(self) -> None:
+        span_us = arrival_span_us(self.retention.lake_age_s * 1_000_000)
+        merged = compact(self.lake, CompactionPolicy(arrival_span_us=span_us))
+        if merged is not None:
+            LOG.debug("%d lake files became %d", merged.files, merged.merged)
+
     def _before_us(self, age_s: int) -> int:
         return self.clock.now_us() - age_s * 1_000_000 if age_s else 0
 
 
-def _attempt(step: Callable[[], None]) -> None:
+def _attempt(step: Callable[[], object]) -> None:
     try:
         step()
+    except Fenced:
+        raise
     except (TailraceError, OSError, sqlite3.Error) as error:
         LOG.error("housekeeping stands still: %s", error)

@@ -94,9 +94,8 @@ def _stages(pinned: Pinned, shard: str, book: Book, seals: list[EpochSeal]) -> I
 
     manifest = pinned.manifest
     frontier, lake_epoch = manifest.frontier.get(shard, 0), manifest.lake.epochs.get(shard, 0)
-    yield Stage(
-        "lake", shard, manifest.lake.rows.get(shard, 0), book.stored + stored(book.epoch, lake_epoch), 0, lake_epoch
-    )
+    lake = manifest.lake.rows.get(shard, 0) + manifest.lake.let_go.get(shard, 0)
+    yield Stage("lake", shard, lake, book.stored + stored(book.epoch, lake_epoch), 0, lake_epoch)
     for view in pinned.views.values():
         yield Stage(
             "batch",
@@ -114,8 +113,9 @@ def _stages(pinned: Pinned, shard: str, book: Book, seals: list[EpochSeal]) -> I
 
 
 def batch_records(manifest: Manifest, view: str, shard: str) -> int:
-    """Good records of a shard that the view's batch segments were computed from."""
-    return sum(s.records for s in manifest.views[view].segments if s.shard == shard)
+    """Good records of a shard that the view's batch segments were computed from, and those it can never have had."""
+    states = manifest.views[view]
+    return sum(s.records for s in states.segments if s.shard == shard) + states.absent.get(shard, 0)
 
 
 def _noted(shard: str, book: Book) -> dict[str, Any] | None:

@@ -60,6 +60,11 @@ class Pinned:
         nexts = self.speed.of(version).next_offsets
         return {s.id: sequence_number(s, nexts[s.id] - 1) if nexts.get(s.id) else None for s in self.shards}
 
+    def absent_records(self, name: str) -> int:
+        """Records of before the view was built, which the lake had let go by then."""
+        states = self.manifest.views.get(name)
+        return sum(states.absent.values()) if states else 0
+
     def frontier(self) -> dict[str, int]:
         """Shard -> last epoch that batch covers; 0 if it covers none."""
         return {s.id: self.manifest.frontier.get(s.id, 0) for s in self.shards}

@@ -41,21 +41,29 @@ CREATE TABLE IF NOT EXISTS findings (id INTEGER PRIMARY KEY, body BLOB NOT NULL,
 
 
 class ViewStates(msgspec.Struct, frozen=True, kw_only=True):
-    """A view version that is served, and its batch segments. `replaced_us`: when another version took its place (0: none did)."""
+    """A view version that is served, and its batch segments. `replaced_us`: when another version took its place (0: none did).
+
+    `absent`: records, by shard, that the lake had let go before the version was built: they are not in its states.
+    """
 
     name: str
     version: str
     sql: str
     segments: tuple[Segment, ...] = ()
     replaced_us: int = 0
+    absent: dict[str, int] = {}
 
 
 class LakePin(msgspec.Struct, frozen=True, kw_only=True):
-    """The lake a manifest was made from (`snapshot_id` None: nothing there yet): by shard, its rows and its last epoch."""
+    """The lake a manifest was made from (`snapshot_id` None: nothing there yet): by shard, its rows and its last epoch.
+
+    `let_go`: rows that it held once, and that retention has taken away.
+    """
 
     snapshot_id: int | None = None
     rows: dict[str, int] = {}
     epochs: dict[str, int] = {}
+    let_go: dict[str, int] = {}
     files: int = 0
     bytes: int = 0
 
