@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tailrace.errors import Invalid
-from tailrace.formats import clf, json, json_frame
+from tailrace.formats import clf, json, json_frame, logfmt
 from tailrace.formats.arrays import gather
 from tailrace.formats.base import Decoded, Format, Limits, Lines, Options
 from tailrace.formats.columns import build
@@ -27,8 +27,9 @@ _ACCESS = tuple(
     Format(name, f"access log of nginx or Apache ({about}), response time at the end or not", frame_lines, clf.tokenize)
     for name, about in (("combined", "Combined or Common"), ("common", "the same"), ("clf", "the same"))
 )
+_LOGFMT = Format("logfmt", 'key=value key="quoted value", as Go\'s loggers write it', frame_lines, logfmt.tokenize)
 
-FORMATS: dict[str, Format] = {each.name: each for each in (_JSON, *_ACCESS)}
+FORMATS: dict[str, Format] = {each.name: each for each in (_JSON, *_ACCESS, _LOGFMT)}
 
 _CHUNK_BYTES = 4 << 20
 _REASONS = pa.array([None if verdict == 0 else REASONS[verdict] for verdict in Verdict], pa.string())
