@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tailrace.cli import deadletters, demo, doctor, explain, produce, query, tail, up, version, views
+from tailrace.cli import deadletters, demo, doctor, explain, formats, produce, query, tail, up, version, views
 from tailrace.cli.output import UNAVAILABLE, WRONG_USAGE, ending_with_reader, fail
 from tailrace.errors import Invalid, TailraceError
 
@@ -49,6 +49,7 @@ app.command("query")(ending_with_reader(query.query))
 app.command("explain")(ending_with_reader(explain.explain))
 app.add_typer(views.app, name="views")
 app.add_typer(deadletters.app, name="deadletters")
+app.add_typer(formats.app, name="formats")
 app.command("produce")(ending_with_reader(produce.produce))
 app.command("doctor")(ending_with_reader(doctor.doctor))
 app.command("version")(ending_with_reader(version.version))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tailrace.model.fields import DEFAULT_FIELDS, Fields
+from tailrace.model.line_format import LineFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class IngestSettings:
     line_bytes_max: int = 1 << 20
     depth_max: int = 32
     in_flight_max: int = 16
+    format: str = "json"
+    """Of posts that name none."""
     key_field: str = "endpoint"
     future_max_s: int = 0
     """0: no limit; records from the future are kept in their own window."""
@@ -64,6 +67,7 @@ class Settings:
     listen_host: str = "127.0.0.1"
     listen_port: int = 8080
     fields: Fields = DEFAULT_FIELDS
+    formats: tuple[LineFormat, ...] = ()
     stream: StreamSettings = field(default_factory=StreamSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
     speed: SpeedSettings = field(default_factory=SpeedSettings)

@@ -75,8 +75,8 @@ class Lines:
 class Tokens:
     """Where the text of one field stands in the buffer, for each line. `kind` ABSENT: nowhere (null or missing).
 
-    `numbers`: the texts read as numbers, where a format has done that already. `shift`: the value is to be multiplied by
-    10**shift (one for all lines, or one a line).
+    `numbers`: the texts read as numbers, `instants`: as (microseconds, mask of those that could be read), where a format has done
+    that already. `shift`: the value is to be multiplied by 10**shift (one for all lines, or one a line).
     """
 
     start: Any
@@ -84,6 +84,7 @@ class Tokens:
     kind: Any
     numbers: Scan | None = None
     shift: Any = 0
+    instants: tuple[Any, Any] | None = None
 
     @staticmethod
     def absent(count: int) -> Tokens:

@@ -70,7 +70,7 @@ def _with_side(lines: Lines, record: Record) -> Any:
 def _judge_timestamp(lines: Lines, record: Record, fields: Fields, limits: Limits, buffer: Any) -> tuple[Any, Any]:
     field = fields.get("timestamp")
     tokens = record.tokens["timestamp"]
-    micros, good = instants(buffer, tokens.start, tokens.end, tokens.kind != ABSENT, field.zone if field else "UTC")
+    micros, good = _instants(tokens, buffer, field.zone if field else "UTC")
     dead(lines, tokens.kind == ABSENT, Verdict.NO_TIMESTAMP)
     dead(lines, ~good, Verdict.BAD_TIMESTAMP)
     if limits.ahead_of_us is not None:
@@ -79,13 +79,21 @@ def _judge_timestamp(lines: Lines, record: Record, fields: Fields, limits: Limit
     return micros, good
 
 
+def _instants(tokens: Tokens, buffer: Any, zone: str) -> tuple[Any, Any]:
+    present = tokens.kind != ABSENT
+    if tokens.instants is None:
+        return instants(buffer, tokens.start, tokens.end, present, zone)
+    micros, good = tokens.instants
+    return micros, good & present
+
+
 def _cast(field: Field, tokens: Tokens, buffer: Any) -> tuple[Any, Any]:
     """(values, mask of those that fit) for a field's tokens; text has no values of its own."""
     present = tokens.kind != ABSENT
     if field.kind is FieldKind.TEXT:
         return None, present
     if field.kind is FieldKind.TIMESTAMP:
-        return instants(buffer, tokens.start, tokens.end, present, field.zone)
+        return _instants(tokens, buffer, field.zone)
     exactly = field.kind is FieldKind.INTEGER
     low, high = (_INT32[0], _INT32[-1]) if exactly else (-UNITS_MAX, UNITS_MAX)
     found = tokens.numbers or scan(buffer, tokens.start, tokens.end)

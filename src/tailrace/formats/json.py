@@ -11,11 +11,11 @@ import pyarrow as pa
 from tailrace.formats.arrays import gather, json_objects
 from tailrace.formats.base import ABSENT, LITERAL, STRING, Limits, Lines, Options, Record, Side
 from tailrace.formats.json_careful import members, tokenize_rows, unquoted
-from tailrace.formats.json_keys import Source, sources
 from tailrace.formats.json_match import Marks, Match, mark, match
 from tailrace.formats.json_template import BRACKETS_MAX, Member, Template, learn
 from tailrace.formats.parts import Part, Place, joined
 from tailrace.model.fields import Fields
+from tailrace.model.sources import Source, sources
 
 _ROWS_MIN = 24
 """Fewer lines than this are read one at a time: a shape would cost more than it saves."""

@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from tailrace.formats.arrays import json_text
 from tailrace.formats.base import ABSENT, LITERAL, STRING, Lines, Side
-from tailrace.formats.json_keys import Source
 from tailrace.formats.lines import unescaped_quotes
 from tailrace.formats.parts import Place
+from tailrace.model.sources import Source
 from tailrace.model.verdict import Verdict
 
 _CACHED_KEY_MAX = 64

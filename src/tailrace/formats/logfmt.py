@@ -17,10 +17,10 @@ import numpy as np
 from tailrace.formats.arrays import json_text
 from tailrace.formats.base import Limits, Lines, Options, Record, Side
 from tailrace.formats.json_careful import Members, tokenize_rows
-from tailrace.formats.json_keys import sources
 from tailrace.formats.logfmt_columns import read_columns
 from tailrace.formats.parts import joined
 from tailrace.model.fields import Fields
+from tailrace.model.sources import sources
 from tailrace.model.verdict import Verdict
 
 # Every part is possessive, so that no line, however made, costs more than its length.

@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from tailrace.formats.arrays import gather, json_objects, json_strings
 from tailrace.formats.base import LITERAL, STRING, Lines, Side
-from tailrace.formats.json_keys import Source
 from tailrace.formats.json_match import Marks, mark
 from tailrace.formats.parts import Part, Place
 from tailrace.formats.words import equals
+from tailrace.model.sources import Source
 
 _ROWS_MIN = 24
 """Fewer lines than this are read one at a time: a shape would cost more than it saves."""

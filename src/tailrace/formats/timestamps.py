@@ -47,7 +47,7 @@ def instant(text: bytes, zone: str = "UTC") -> int | None:
     """None if `text` is no instant, or is outside the years 1 to 9999."""
     text = text.strip(b" \t\r\n")
     match = _ISO.fullmatch(text) or _ACCESS.fullmatch(text)
-    found = _calendar(match.groupdict(), zone) if match else _since_epoch(text)
+    found = calendar(match.groupdict(), zone) if match else _since_epoch(text)
     return found if found is not None and FIRST_US <= found <= LAST_US else None
 
 
@@ -62,7 +62,8 @@ def _since_epoch(text: bytes) -> int | None:
     return -units - bool(dropped.strip(b"0")) if negative else units
 
 
-def _calendar(part: dict[str, bytes | None], zone: str) -> int | None:
+def calendar(part: dict[str, bytes | None], zone: str) -> int | None:
+    """From texts Y, M or Mon, D, h, m, s, f, zone (sign, zh, zm), as far as there are; None if there is no such time."""
     month = part.get("Mon")
     if month is not None and month not in _MONTHS:
         return None
@@ -76,10 +77,10 @@ def _calendar(part: dict[str, bytes | None], zone: str) -> int | None:
         return None
     micros = int((part.get("f") or b"0")[:6].ljust(6, b"0"))
     local = (midnight.toordinal() - 719_163) * _DAY_US + (hour * 3600 + minute * 60 + second) * _SECOND_US + micros
-    if part["zone"] is None:
+    if part.get("zone") is None:
         return local - _zone_offset_us(zone, local)
     offset = (zone_hour * 3600 + zone_minute * 60) * _SECOND_US
-    return local + offset if part["sign"] == b"-" else local - offset
+    return local + offset if part.get("sign") == b"-" else local - offset
 
 
 def _zone_offset_us(zone: str, local_us: int) -> int:
