@@ -13,6 +13,7 @@ from tailrace.config.load import SECTIONS, load_settings
 from tailrace.config.ranges import RANGES, TEXTS
 from tailrace.config.settings import Settings
 from tailrace.errors import Corrupt, Invalid
+from tailrace.model.endpoint_rules import EndpointRule
 from tailrace.model.fields import DEFAULT_FIELDS, FieldKind
 from tailrace.model.line_format import Group, Multiline
 
@@ -71,6 +72,12 @@ WRONG = [
     (FORMAT + "'(?P<ts>a)'\nmultiline = true", "cannot be `true`", "indented = true"),
     (FORMAT + "'(?P<ts>a)'\nmultiline = { start = '(' }", "cannot be `(`", "missing )"),
     (FORMAT + "'(?P<ts>a)'\n" + FORMAT + "'(?P<ts>a)'", "`formats.name` cannot be `f`", "once"),
+    ("endpoint_rules = 3", "`endpoint_rules` cannot be `3`", "[[endpoint_rules]]"),
+    ("[[endpoint_rules]]\nmatch = '/a'", "`endpoint_rules` cannot be", "and template"),
+    ("[[endpoint_rules]]\nmtch = '/a'", "there is no setting `endpoint_rules.mtch`", "did you mean `match`?"),
+    ("[[endpoint_rules]]\nmatch = '/a/*'\ntemplate = '/a/*'", "cannot be `/a/*`", "text without *"),
+    ("[[endpoint_rules]]\nbuiltin = ['number']", "`endpoint_rules.builtin` cannot be", "numbers, uuids, hex"),
+    ("[[endpoint_rules]]\nbuiltin = ['hex']\nmatch = 'a'", "`endpoint_rules` cannot be", "or builtin"),
     ("shards = = 2", "is not TOML", "shards = 4"),
 ]
 
@@ -191,7 +198,7 @@ def test_urls_have_brackets_where_they_need_them() -> None:
     assert (url_of("127.0.0.1", 80), url_of("::1", 80)) == ("http://127.0.0.1:80", "http://[::1]:80")
 
 
-def test_formats_are_read_and_handed_on(tmp_path: Path) -> None:
+def test_formats_and_rules_are_read_and_handed_on(tmp_path: Path) -> None:
     path = tmp_path / "tailrace.toml"
     path.write_text(
         """
@@ -203,6 +210,11 @@ def test_formats_are_read_and_handed_on(tmp_path: Path) -> None:
         groups = { when = { field = "timestamp", format = "%FT%T", zone = "Europe/Zurich" }, took = { field = "response_ms", unit = "us" } }
         absent = ["none"]
         multiline = { start = '^\\d{4}-' }
+        [[endpoint_rules]]
+        match = "/users/*"
+        template = "/users/{id}"
+        [[endpoint_rules]]
+        builtin = ["numbers", "hex"]
         """
     )
     settings = load_settings(path, data_dir=tmp_path)
@@ -215,6 +227,10 @@ def test_formats_are_read_and_handed_on(tmp_path: Path) -> None:
         Group("message", "message"),
     )
     assert (app.absent, app.multiline) == (("none",), Multiline(start="^\\d{4}-"))
+    assert settings.endpoint_rules == (
+        EndpointRule("/users/*", "/users/{id}"),
+        EndpointRule(builtin=("numbers", "hex")),
+    )
     settings.run_dir.mkdir(parents=True)
     write_settings(settings)
     assert read_settings(settings.data_dir) == settings

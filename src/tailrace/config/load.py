@@ -6,6 +6,7 @@ under a running node changes nothing by halves. Relative folders in the file cou
     data_dir = "tailrace-data"        [stream] [ingest] [speed] [batch] [query]   numbers of settings.py, by their names
     views_dir = "views"               [[fields]]   name, type, source, scale, unit, zone: a new field, or a default one changed
     listen = "127.0.0.1:8080"         [[formats]]  name, pattern, groups, absent, multiline: a way of reading lines
+                                      [[endpoint_rules]]  match and template, or builtin: one endpoint of many paths
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
+from tailrace.config.endpoint_rules import read_endpoint_rules
 from tailrace.config.fields import read_fields
 from tailrace.config.formats import read_formats
 from tailrace.config.listen import parse_listen
@@ -28,7 +30,7 @@ from tailrace.model.line_format import BUILTIN
 FILE_NAME = "tailrace.toml"
 DATA_DIR = "tailrace-data"
 VIEWS_DIR = "views"
-_TOP = ("data_dir", "views_dir", "listen", "fields", "formats")
+_TOP = ("data_dir", "views_dir", "listen", "fields", "formats", "endpoint_rules")
 SECTIONS = ("stream", "ingest", "speed", "batch", "query")
 
 
@@ -58,6 +60,7 @@ def load_settings(
         views_dir=_folder(file, document, "views_dir", VIEWS_DIR, path, here),
         fields=known_fields,
         formats=read_formats(file, document.get("formats", []), known_fields),
+        endpoint_rules=read_endpoint_rules(file, document.get("endpoint_rules", []), known_fields),
     )
     for section in SECTIONS:
         values = _section(file, section, getattr(settings, section), document.get(section, {}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tailrace.model.endpoint_rules import EndpointRule
 from tailrace.model.fields import DEFAULT_FIELDS, Fields
 from tailrace.model.line_format import LineFormat
 
@@ -68,6 +69,7 @@ class Settings:
     listen_port: int = 8080
     fields: Fields = DEFAULT_FIELDS
     formats: tuple[LineFormat, ...] = ()
+    endpoint_rules: tuple[EndpointRule, ...] = ()
     stream: StreamSettings = field(default_factory=StreamSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
     speed: SpeedSettings = field(default_factory=SpeedSettings)

@@ -24,15 +24,19 @@ from tailrace.formats.arrays import (
     without_last_byte,
 )
 from tailrace.formats.base import ABSENT, PAD_BYTES, STRING, Limits, Lines, Record, Tokens, dead
+from tailrace.formats.endpoints import templated
 from tailrace.formats.numbers import UNITS_MAX, scaled, scan
 from tailrace.formats.timestamps import instants
+from tailrace.model.endpoint_rules import EndpointRule
 from tailrace.model.fields import EXTRA, VERDICT, Field, FieldKind, Fields
 from tailrace.model.verdict import Verdict
 
 _INT32 = range(-(2**31), 2**31)
 
 
-def build(lines: Lines, record: Record, fields: Fields, limits: Limits) -> pa.Table:
+def build(
+    lines: Lines, record: Record, fields: Fields, limits: Limits, rules: tuple[EndpointRule, ...] = ()
+) -> pa.Table:
     """`Fields.block_schema()`, one row a line; sets the verdicts that depend on the timestamp."""
     buffer = _with_side(lines, record)
     stamped = _judge_timestamp(lines, record, fields, limits, buffer)
@@ -53,6 +57,9 @@ def build(lines: Lines, record: Record, fields: Fields, limits: Limits) -> pa.Ta
     extra = _without(record.extra, bad)
     if query is not None:
         extra = _with_members(extra, "query", query[0], json_strings(query[1]))
+    if rules:
+        columns["endpoint"], rows, paths = _templated(columns["endpoint"], rules)
+        extra = _with_members(extra, "path", rows, json_strings(paths))
     for name, tokens, wrong in failed:
         extra = _with_raw(extra, name, tokens, wrong, buffer)
     arrays = [pa.array(lines.verdict), *columns.values(), extra]
@@ -141,6 +148,12 @@ def _cut_query(endpoint: Tokens, buffer: Any) -> tuple[Any, pa.Array] | None:
     queries = gather(buffer, at[rows] + 1, endpoint.end[rows], nobody, pa.string())
     endpoint.end = np.where(cut, at, endpoint.end)
     return rows, queries
+
+
+def _templated(paths: pa.Array, rules: tuple[EndpointRule, ...]) -> tuple[pa.Array, Any, pa.Array]:
+    """(endpoints, rows that a rule fitted, their paths)."""
+    endpoints, rows = templated(paths, rules)
+    return endpoints, rows, paths.take(pa.array(rows))
 
 
 def _with_raw(extra: pa.Array, name: str, tokens: Tokens, wrong: Any, buffer: Any) -> pa.Array:

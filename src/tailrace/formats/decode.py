@@ -84,7 +84,7 @@ def _decode_chunk(
     lines: Lines, chosen: Format, fields: Fields, limits: Limits, options: Options
 ) -> tuple[pa.Table, pa.Table, pa.Array]:
     record = chosen.tokenize(lines, fields, limits, options)
-    columns = build(lines, record, fields, limits).cast(fields.block_schema())
+    columns = build(lines, record, fields, limits, options.endpoint_rules).cast(fields.block_schema())
     nobody = np.zeros(lines.count, bool)
     raw = gather(lines.buffer, lines.start, lines.end, nobody, pa.binary())
     reason = _REASONS.take(pa.array(lines.verdict)) if lines.verdict.any() else pa.nulls(lines.count, pa.string())

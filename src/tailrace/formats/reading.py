@@ -14,4 +14,4 @@ def limits_of(settings: Settings, now_us: int) -> Limits:
 
 def options_of(settings: Settings, key_field: str = "", response_time: str = "") -> Options:
     """`key_field`, `response_time`: what a request says, if anything."""
-    return Options(key_field or settings.ingest.key_field, response_time)
+    return Options(key_field or settings.ingest.key_field, response_time, settings.endpoint_rules)
