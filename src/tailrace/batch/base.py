@@ -27,7 +27,7 @@ class LakeFile:
     """One immutable Parquet file: all good records of `shard_id` in epochs `epoch_first`..`epoch_last`, in offset order.
 
     `time_min_us`..`time_max_us`: the event times in it, inclusive. `columns`: those it has; a field that the configuration got
-    later is not among them.
+    later is not among them. `schema`: the same with their types (None: those of now).
     """
 
     path: Path
@@ -39,6 +39,7 @@ class LakeFile:
     time_min_us: int
     time_max_us: int
     columns: frozenset[str] = frozenset()
+    schema: pa.Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,9 +18,8 @@ from tailrace.formats.arrays import (
     integers,
     json_strings,
     json_text,
-    replaced,
     stamps,
-    without_last_byte,
+    with_members,
 )
 from tailrace.formats.base import ABSENT, PAD_BYTES, STRING, Limits, Lines, Record, Tokens, dead
 from tailrace.formats.endpoints import templated
@@ -56,10 +54,10 @@ def build(
             failed.append((each.name, tokens, wrong))
     extra = _without(record.extra, bad)
     if query is not None:
-        extra = _with_members(extra, "query", query[0], json_strings(query[1]))
+        extra = with_members(extra, "query", query[0], json_strings(query[1]))
     if rules:
         columns["endpoint"], rows, paths = _templated(columns["endpoint"], rules)
-        extra = _with_members(extra, "path", rows, json_strings(paths))
+        extra = with_members(extra, "path", rows, json_strings(paths))
     for name, tokens, wrong in failed:
         extra = _with_raw(extra, name, tokens, wrong, buffer)
     arrays = [pa.array(lines.verdict), *columns.values(), extra]
@@ -116,6 +114,12 @@ def _cast(field: Field, tokens: Tokens, buffer: Any) -> tuple[Any, Any]:
     return units, good
 
 
+def typed(field: Field, tokens: Tokens, buffer: Any) -> tuple[pa.Array, Any]:
+    """(the field's values, mask of those that fit) of tokens in the padded `buffer`."""
+    values, good = _cast(field, tokens, buffer)
+    return _array(field, tokens, buffer, values, good), good
+
+
 def _array(field: Field, tokens: Tokens, buffer: Any, values: Any, good: Any) -> pa.Array:
     match field.kind:
         case FieldKind.TEXT:
@@ -162,31 +166,4 @@ def _with_raw(extra: pa.Array, name: str, tokens: Tokens, wrong: Any, buffer: An
     raw = [bytes(buffer[tokens.start[row] : tokens.end[row]]).decode() for row in rows.tolist()]
     quoted = tokens.kind[rows] == STRING
     values = [json_text(text) if q else text for text, q in zip(raw, quoted.tolist(), strict=True)]
-    return _with_members(extra, name, rows, pa.array(values, pa.string()))
-
-
-def _with_members(extra: pa.Array, key: str, rows: Any, values: pa.Array) -> pa.Array:
-    """Add `"key":value` to the objects of `rows`. Where an object has that key already, underscores make it a new one."""
-    if not len(rows):
-        return extra
-    before = extra.take(pa.array(rows))
-    name = json_text(key)
-    if before.null_count == len(rows):
-        return replaced(extra, rows, pc.binary_join_element_wise(f"{{{name}:", values, "}", ""))
-    plain = before.null_count == 0 and not pc.any(pc.match_substring(before, name)).as_py()
-    if plain:
-        after = pc.binary_join_element_wise(without_last_byte(before), f",{name}:", values, "}", "")
-    else:
-        pairs = zip(before.to_pylist(), values.to_pylist(), strict=True)
-        after = pa.array([_with_member(text, key, value) for text, value in pairs], pa.string())
-    return replaced(extra, rows, after)
-
-
-def _with_member(text: str | None, key: str, value: str) -> str:
-    if text is None:
-        return f"{{{json_text(key)}:{value}}}"
-    if json_text(key) in text:
-        taken = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-        while key in taken:
-            key += "_"
-    return f"{text[:-1]},{json_text(key)}:{value}}}"
+    return with_members(extra, name, rows, pa.array(values, pa.string()))

@@ -15,7 +15,7 @@ import msgspec
 
 from tailrace.batch.base import Lake, LakeSnapshot
 from tailrace.batch.recompute import recompute
-from tailrace.errors import Corrupt
+from tailrace.errors import Corrupt, ViewError
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock
 from tailrace.serving.drift import compare
@@ -111,6 +111,14 @@ class Handover:
         built: list[str] = []
         for wanted in self._store.wanted():
             served = manifest.views.get(wanted.name)
+            if served is not None and not self._means_the_same(served.sql, served.version):
+                LOG.info("view %s: its version %s was made of other fields", served.name, served.version)
+                served = None
+            if not self._means_the_same(wanted.sql, wanted.version):
+                # The node has not said yet what it wants under the fields of now.
+                if served is not None:
+                    views[wanted.name] = served
+                continue
             if served is not None and served.version == wanted.version:
                 views[wanted.name] = served
             elif wanted.speed_ready:
@@ -130,6 +138,13 @@ class Handover:
             segments.append(write_batch_segment(self._states_dir, wanted.version, shard, (1, last), records, tables))
         LOG.info("view %s version %s is built from history", wanted.name, wanted.version)
         return ViewStates(name=wanted.name, version=wanted.version, sql=wanted.sql, segments=tuple(segments))
+
+    def _means_the_same(self, sql: str, version: str) -> bool:
+        """Whether the view is of this version under the fields of now."""
+        try:
+            return self._compile(sql).version == version
+        except ViewError:
+            return False
 
     def _compile(self, sql: str) -> CompiledView:
         if sql not in self._compiled:
@@ -184,7 +199,7 @@ class Handover:
         mine = [
             f for f in lake.files if f.shard_id == shard and f.epoch_last >= epochs[0] and f.epoch_first <= epochs[1]
         ]
-        return recompute(view, mine, shard, *epochs)
+        return recompute(view, mine, shard, *epochs, self._fields)
 
     def _speed_states(self, view: CompiledView, shard: str, epochs: tuple[int, int]) -> tuple[StateTables, int]:
         segments: list[SpeedSegment] = []

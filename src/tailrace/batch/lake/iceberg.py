@@ -50,7 +50,8 @@ SNAPSHOTS_KEPT = 16
 
 
 class IcebergLake(IcebergReader):
-    """See WritableLake. Creates the table when first opened, and adds columns for fields that are new in the configuration."""
+    """See WritableLake. Creates the table when first opened, and adds columns for fields that are new in the configuration
+    or have another type in it."""
 
     def __init__(self, folder: Path, fields: Fields, clock: Clock | None = None) -> None:
         super().__init__(folder)
@@ -59,7 +60,7 @@ class IcebergLake(IcebergReader):
         self._clock = clock or SystemClock()
         self._catalog = _open_catalog(folder)
         self._table = _open_table(self._catalog, self._warehouse, fields)
-        self._file_schema = parquet_schema(self._table.schema())
+        self._file_schema = parquet_schema(self._table.schema(), fields)
         remove_orphans(self._table, self._warehouse, self._clock.now_us())
 
     def current(self) -> LakeSnapshot:
@@ -171,8 +172,12 @@ def _open_table(catalog: SqlCatalog, warehouse: Path, fields: Fields) -> Table:
     table = catalog.load_table((NAMESPACE, TABLE))
     added = new_columns(table.schema(), fields)
     if added:
-        with table.update_schema() as update:
+        held = set(table.schema().column_names)
+        # A column that gets another type becomes a new one of the same name: files keep the old one.
+        with table.update_schema(allow_incompatible_changes=True) as update:
             for column in added:
+                if column.name in held:
+                    update.delete_column(column.name)
                 update.add_column(column.name, column.field_type)
     return table
 

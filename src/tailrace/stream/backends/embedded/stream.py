@@ -31,8 +31,7 @@ def open_embedded(
 ) -> EmbeddedStream:
     """Open the stream in `folder` (absolute), and create it unless `read_only`. Many processes may do so at once.
 
-    A stream that exists keeps its number of shards. Raises NotFound if `read_only` and there is none, Invalid if a field has
-    another type than what is stored.
+    A stream that exists keeps its number of shards. Raises NotFound if `read_only` and there is none.
     """
     with translated(folder):
         shards = open_shards(folder, settings.shards, fields, clock, read_only=read_only)
@@ -54,10 +53,11 @@ class EmbeddedStream:
     ) -> None:
         self._shards = shards
         self._settings = settings
+        self._fields = fields
         self._schema = fields.block_schema()
         self._clock = clock
         self._read_only = read_only
-        self._files = {s.id: ShardFiles(folder / s.id, s.id, fields) for s in shards}
+        self._files = {s.id: ShardFiles(folder / s.id, s.id) for s in shards}
         self._open = {i: OpenFile(files, fields, settings, clock) for i, files in self._files.items()}
         self._budget = QueueBudget(settings.queue_bytes_max)
         self._lock = Lock()
@@ -78,11 +78,11 @@ class EmbeddedStream:
         files = self._shard(request.shard_id)
         with translated(files.folder):
             try:
-                return reading.read(files, request, self._schema)
+                return reading.read(files, request, self._fields)
             except FileNotFoundError:
                 # It has been trimmed since the folder was listed.
                 files.refresh()
-                return reading.read(files, request, self._schema)
+                return reading.read(files, request, self._fields)
 
     def end(self, shard_id: str) -> ShardEnd:
         files = self._shard(shard_id)

@@ -1,0 +1,104 @@
+"""Lake files as a relation of an engine, read under the fields of now (`formats.evolve`), whichever they were written under.
+
+Files whose columns are those of now are read as they are. For the others, what came or changed is computed by functions that are made
+on the connection, only where a statement reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import count
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from tailrace.batch.base import LakeFile
+from tailrace.formats.evolve import Evolution, evolution, extra_of, values_of
+from tailrace.model.fields import EXTRA, LAKE_COLUMNS, Field, Fields
+
+_SQL_TYPES = {"string": "VARCHAR", "int32": "INTEGER", "timestamp[us, tz=UTC]": "TIMESTAMP WITH TIME ZONE"}
+_NUMBERS = count()
+"""So that statements that run at the same time never make a function of the same name."""
+
+
+class EvolvedFiles:
+    """Makes the text of relations on `connection`; each function that is needed is made once."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, fields: Fields) -> None:
+        self._connection = connection
+        self._fields = fields
+        self._columns: dict[pa.Schema | None, dict[str, str]] = {}
+
+    def selects(self, files: Sequence[LakeFile]) -> Iterator[str]:
+        """One SELECT for the files of each schema, with the columns of now in their order."""
+        alike: dict[pa.Schema | None, list[LakeFile]] = {}
+        for file in files:
+            alike.setdefault(file.schema, []).append(file)
+        for schema, same in alike.items():
+            columns = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in self._of(schema).items())
+            yield f"SELECT {columns} FROM read_parquet([{', '.join(path_text(file) for file in same)}])"
+
+    def _of(self, schema: pa.Schema | None) -> dict[str, str]:
+        """What each column is made of in files of `schema`."""
+        if schema not in self._columns:
+            self._columns[schema] = self._expressions(schema)
+        return self._columns[schema]
+
+    def _expressions(self, schema: pa.Schema | None) -> dict[str, str]:
+        names = [*self._fields.names, EXTRA, *(name for name, _ in LAKE_COLUMNS)]
+        found = {name: quoted(name) for name in names}
+        if schema is None:
+            return found
+        change = evolution(schema, self._fields)
+        for field in change.came:
+            found[field.name] = self._function(partial(_came, change, field), (EXTRA,), schema, field.sql_type)
+        for field, _ in change.changed:
+            reads = (EXTRA, field.name)
+            found[field.name] = self._function(partial(_changed, change, field), reads, schema, field.sql_type)
+        if change.reads:
+            found[EXTRA] = self._function(partial(_extra, change), (EXTRA, *change.reads), schema, "VARCHAR")
+        return found
+
+    def _function(self, made: Callable[..., pa.Array], reads: Iterable[str], schema: pa.Schema, result: str) -> str:
+        """The call of a new function of the columns `reads`."""
+        name = f"evolved_{next(_NUMBERS)}"
+        kinds = [sql_type(schema.field(column).type) for column in reads]
+        create: Any = self._connection.create_function
+        create(name, made, kinds, result, type="arrow", null_handling="special", side_effects=False)
+        return f"{name}({', '.join(quoted(column) for column in reads)})"
+
+
+def _came(change: Evolution, field: Field, extra: Any) -> pa.Array:
+    return values_of(change, field, _array(extra), None)
+
+
+def _changed(change: Evolution, field: Field, extra: Any, old: Any) -> pa.Array:
+    return values_of(change, field, _array(extra), _array(old))
+
+
+def _extra(change: Evolution, extra: Any, *olds: Any) -> pa.Array:
+    return extra_of(change, _array(extra), [_array(old) for old in olds])
+
+
+def _array(values: Any) -> pa.Array:
+    """An array of one piece without offset, as the engine may hand over several."""
+    if not isinstance(values, pa.ChunkedArray):
+        return pa.concat_arrays([values])
+    whole = values.combine_chunks()
+    return whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
+
+
+def sql_type(kind: pa.DataType) -> str:
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    return _SQL_TYPES[str(kind)]
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def path_text(file: LakeFile) -> str:
+    return "'" + str(file.path).replace("'", "''") + "'"
