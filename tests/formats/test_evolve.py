@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tailrace.batch.base import LakeFile
@@ -34,6 +34,10 @@ KINDS = {
 
 
 def fields_of(kind: str) -> Fields:
+    if kind == "many":
+        return Fields((*DEFAULT_FIELDS.all, *(Field(name, FieldKind.TEXT) for name in ("k", "n", "other"))))
+    if kind == "many others":
+        return Fields((*DEFAULT_FIELDS.all, *(Field(name, FieldKind.INTEGER) for name in ("n", "k"))))
     field = KINDS[kind]
     return DEFAULT_FIELDS if field is None else Fields((*DEFAULT_FIELDS.all, field))
 
@@ -91,9 +95,11 @@ def test_no_value_is_lost_whatever_the_fields_become(found: list[dict[str, Any]]
 @settings(deadline=None, max_examples=30)
 @given(
     found=st.lists(records, min_size=1, max_size=6),
-    before=st.sampled_from(sorted(KINDS)),
-    now=st.sampled_from(sorted(KINDS)),
+    before=st.sampled_from([*KINDS, "many", "many others"]),
+    now=st.sampled_from([*KINDS, "many", "many others"]),
 )
+@example(found=[{"k": "5", "n": 1}, {"k": "x"}], before="many", now="none")
+@example(found=[{"k": "5", "n": 1}, {"k": "x"}], before="many", now="many others")
 def test_blocks_and_lake_files_are_read_alike(
     tmp_path_factory: pytest.TempPathFactory, found: list[dict[str, Any]], before: str, now: str
 ) -> None:

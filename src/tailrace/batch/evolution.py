@@ -6,6 +6,7 @@ on the connection, only where a statement reads it.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import count
@@ -66,20 +67,34 @@ class EvolvedFiles:
         name = f"evolved_{next(_NUMBERS)}"
         kinds = [sql_type(schema.field(column).type) for column in reads]
         create: Any = self._connection.create_function
-        create(name, made, kinds, result, type="arrow", null_handling="special", side_effects=False)
+        create(
+            name, _Function(made, len(kinds)), kinds, result, type="arrow", null_handling="special", side_effects=False
+        )
         return f"{name}({', '.join(quoted(column) for column in reads)})"
 
 
-def _came(change: Evolution, field: Field, extra: Any) -> pa.Array:
-    return values_of(change, field, _array(extra), None)
+def _came(change: Evolution, field: Field, extra: pa.Array) -> pa.Array:
+    return values_of(change, field, extra, None)
 
 
-def _changed(change: Evolution, field: Field, extra: Any, old: Any) -> pa.Array:
-    return values_of(change, field, _array(extra), _array(old))
+def _changed(change: Evolution, field: Field, extra: pa.Array, old: pa.Array) -> pa.Array:
+    return values_of(change, field, extra, old)
 
 
-def _extra(change: Evolution, extra: Any, *olds: Any) -> pa.Array:
-    return extra_of(change, _array(extra), [_array(old) for old in olds])
+def _extra(change: Evolution, extra: pa.Array, *olds: pa.Array) -> pa.Array:
+    return extra_of(change, extra, olds)
+
+
+class _Function:
+    """`made` as the engine wants it: with as many parameters as it says, and each an array of one piece."""
+
+    def __init__(self, made: Callable[..., pa.Array], parameters: int) -> None:
+        self._made = made
+        only = inspect.Parameter.POSITIONAL_ONLY
+        self.__signature__ = inspect.Signature([inspect.Parameter(f"c{n}", only) for n in range(parameters)])
+
+    def __call__(self, *columns: Any) -> pa.Array:
+        return self._made(*map(_array, columns))
 
 
 def _array(values: Any) -> pa.Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ from tailrace.formats.arrays import replaced
 from tailrace.model.endpoint_rules import EndpointRule
 
 _SEGMENTS = {
-    "numbers": (re.compile(r"[0-9]+"), "{number}"),
-    "uuids": (re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"), "{uuid}"),
-    "hex": (re.compile(r"(?=[a-fA-F]*[0-9])[0-9a-fA-F]{8,}"), "{hex}"),
+    "numbers": (r"[0-9]+", "{number}"),
+    "uuids": (r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}", "{uuid}"),
+    "hex": (r"(?=[a-fA-F]*[0-9])[0-9a-fA-F]{8,}+", "{hex}"),
 }
 _WILDCARDS = re.compile(r"(\*\*|\*)")
 
@@ -65,12 +66,15 @@ def expression(match: str) -> str:
     return f"(?s)\\A{''.join(pieces)}\\z"
 
 
-def by_segment(path: str, kinds: Sequence[str]) -> str | None:
+def by_segment(path: str, kinds: tuple[str, ...]) -> str | None:
     """`path` with each segment of these kinds replaced; None if it has none."""
-    segments = path.split("/")
-    replaced_by = [_segment(segment, kinds) for segment in segments]
-    return None if replaced_by == segments else "/".join(replaced_by)
+    pattern, names = _segment_pattern(kinds)
+    replaced_by = pattern.sub(lambda found: names[found.lastindex or 0], path)
+    return None if replaced_by == path else replaced_by
 
 
-def _segment(segment: str, kinds: Sequence[str]) -> str:
-    return next((name for pattern, name in (_SEGMENTS[kind] for kind in kinds) if pattern.fullmatch(segment)), segment)
+@lru_cache(maxsize=16)
+def _segment_pattern(kinds: tuple[str, ...]) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    """A whole segment of one of the kinds, the first that it is; and what it becomes, by the number of its group."""
+    either = "|".join(f"({_SEGMENTS[kind][0]})(?![^/])" for kind in kinds)
+    return re.compile(f"(?<![^/])(?:{either})"), ("", *(_SEGMENTS[kind][1] for kind in kinds))
