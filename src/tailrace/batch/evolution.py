@@ -34,10 +34,7 @@ class EvolvedFiles:
 
     def selects(self, files: Sequence[LakeFile]) -> Iterator[str]:
         """One SELECT for the files of each schema, with the columns of now in their order."""
-        alike: dict[pa.Schema | None, list[LakeFile]] = {}
-        for file in files:
-            alike.setdefault(file.schema, []).append(file)
-        for schema, same in alike.items():
+        for schema, same in _alike(files):
             columns = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in self._of(schema).items())
             yield f"SELECT {columns} FROM read_parquet([{', '.join(path_text(file) for file in same)}])"
 
@@ -71,6 +68,17 @@ class EvolvedFiles:
             name, _Function(made, len(kinds)), kinds, result, type="arrow", null_handling="special", side_effects=False
         )
         return f"{name}({', '.join(quoted(column) for column in reads)})"
+
+
+def _alike(files: Sequence[LakeFile]) -> Iterator[tuple[pa.Schema | None, list[LakeFile]]]:
+    """The files of each schema. Most share the very object, which is told without comparing."""
+    by_object: dict[int, list[LakeFile]] = {}
+    for file in files:
+        by_object.setdefault(id(file.schema), []).append(file)
+    found: dict[pa.Schema | None, list[LakeFile]] = {}
+    for same in by_object.values():
+        found.setdefault(same[0].schema, []).extend(same)
+    yield from found.items()
 
 
 def _came(change: Evolution, field: Field, extra: pa.Array) -> pa.Array:

@@ -16,6 +16,7 @@ from tailrace.model.stamp_format import compiled
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _KEYS = ("name", "pattern", "groups", "absent", "multiline")
 _GROUP_KEYS = ("field", "unit", "format", "zone")
+_PATTERN = "a regular expression as RE2 has them"
 _UNITS = {"s": 0, "ms": -3, "us": -6, "ns": -9}
 
 
@@ -50,11 +51,11 @@ def _read_format(file: SettingsFile, table: dict[str, Any], fields: Fields) -> L
     return LineFormat(name, pattern, groups, _absent(file, table), _multiline(file, name, table.get("multiline")))
 
 
-def _checked(file: SettingsFile, key: str, value: str, check_it: Any) -> Any:
+def _checked(file: SettingsFile, key: str, value: str, check_it: Any, allowed: str = _PATTERN) -> Any:
     try:
         return check_it(value)
     except ValueError as error:
-        raise file.wrong(key, value, str(error)) from error
+        raise file.wrong(key, value, f"{allowed}; here: {error}") from error
 
 
 def _groups(
@@ -98,7 +99,7 @@ def _group(file: SettingsFile, key: str, name: str, table: Any, feeds: str, fiel
     if (stamp or zone) and (field is None or field.kind is not FieldKind.TIMESTAMP):
         raise file.wrong(f"{key}.format", stamp or zone, "only for a group whose field is a timestamp")
     if stamp:
-        _checked(file, f"{key}.format", str(stamp), compiled)
+        _checked(file, f"{key}.format", str(stamp), compiled, "the letters of strptime")
     shift = _shift(file, f"{key}.unit", table["unit"], field) if "unit" in table else 0
     return Group(name, target, shift, str(stamp), zone)
 
