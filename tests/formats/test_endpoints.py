@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.formats.base import Limits, Options
+from tailrace.formats.suggest import suggest
 from tailrace.model.endpoint_rules import BUILTIN, EndpointRule
 from tests.formats.decoding import STAMP, decoded, row, rows
 
@@ -105,3 +106,25 @@ def test_no_path_costs_more_than_its_length() -> None:
     costly = EndpointRule("/" + "*a" * 8 + "b", "/x")
     line = json.dumps({"ts": STAMP, "endpoint": "/" + "a" * 200_000})
     assert row(line, limits=Limits(), options=Options(endpoint_rules=(costly, KINDS)))["verdict"] == 0
+
+
+def test_rules_are_proposed_where_paths_vary() -> None:
+    counts = {f"/users/{n}": n for n in range(1, 30)} | {f"/users/{n}/orders/{n * 7}": 2 for n in range(1, 30)}
+    counts |= {"/": 9, "/login": 5, "/users/": 1, "/users/1/orders": 3, "/a/b": 1}
+    proposed = suggest(counts, 20)
+    assert [(each.rule, each.lines, each.paths, each.example) for each in proposed] == [
+        (USERS, 435, 29, "/users/29"),
+        (ORDERS, 58, 29, "/users/9/orders/63"),
+        (EndpointRule("/users/*/orders", "/users/{id}/orders"), 3, 1, "/users/1/orders"),
+    ]
+    assert suggest(counts, 30) == []
+
+
+@settings(deadline=None)
+@given(st.dictionaries(paths.filter(lambda path: path is not None), st.integers(1, 5)), st.integers(2, 4))
+def test_a_rule_that_is_proposed_fits_what_it_was_made_from(counts: dict[str, int], distinct: int) -> None:
+    proposed = suggest(counts, distinct)
+    ruled = {path: plainly(path, tuple(each.rule for each in proposed)) for path in counts}
+    for each in proposed:
+        assert ruled[each.example] == each.rule.template
+        assert sum(template == each.rule.template for template in ruled.values()) >= each.paths

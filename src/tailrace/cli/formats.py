@@ -91,12 +91,7 @@ def try_format(
     from tailrace.config.load import load_settings
 
     settings = load_settings(config)
-    try:
-        with file.open("rb") as opened:
-            body = b"".join(islice(opened, lines))
-    except OSError as error:
-        raise Invalid(f"`{file}` cannot be read: {error}", hint="give the path of a file of log lines") from error
-    read, unread = outcome(body, name, settings)
+    read, unread = outcome(head_of(file, lines), name, settings)
     if as_json:
         print_json(
             {
@@ -111,6 +106,15 @@ def try_format(
         _show(name, read, unread)
     if unread:
         raise typer.Exit(BAD_ANSWER)
+
+
+def head_of(file: Path, lines: int) -> bytes:
+    """The first lines of a file. Raises Invalid if it cannot be read."""
+    try:
+        with file.open("rb") as opened:
+            return b"".join(islice(opened, lines))
+    except OSError as error:
+        raise Invalid(f"`{file}` cannot be read: {error}", hint="give the path of a file of log lines") from error
 
 
 def outcome(body: bytes, name: str, settings: Settings) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -11,7 +11,20 @@ from typing import Annotated
 
 import typer
 
-from tailrace.cli import deadletters, demo, doctor, explain, formats, produce, query, tail, up, version, views
+from tailrace.cli import (
+    deadletters,
+    demo,
+    doctor,
+    endpoints,
+    explain,
+    formats,
+    produce,
+    query,
+    tail,
+    up,
+    version,
+    views,
+)
 from tailrace.cli.output import UNAVAILABLE, WRONG_USAGE, ending_with_reader, fail
 from tailrace.errors import Invalid, TailraceError
 
@@ -50,6 +63,7 @@ app.command("explain")(ending_with_reader(explain.explain))
 app.add_typer(views.app, name="views")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(formats.app, name="formats")
+app.add_typer(endpoints.app, name="endpoints")
 app.command("produce")(ending_with_reader(produce.produce))
 app.command("doctor")(ending_with_reader(doctor.doctor))
 app.command("version")(ending_with_reader(version.version))
