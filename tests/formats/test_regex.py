@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from tailrace.formats.base import Format, Limits
 from tailrace.formats.decode import FORMATS
 from tailrace.formats.near import near
 from tailrace.formats.regex import regex_format
-from tailrace.formats.stamps import instant
+from tailrace.formats.stamps import instant, read
 from tailrace.model.fields import DEFAULT_FIELDS, Field, FieldKind, Fields
 from tailrace.model.line_format import BUILTIN, LineFormat
 from tailrace.model.stamp_format import compiled
@@ -146,6 +147,52 @@ def test_a_stamp_that_python_writes_is_read_back(moment: datetime, hours: int) -
     text = moment.replace(tzinfo=UTC).strftime(written).replace("+0000", f"{hours:+03d}00")
     shifted = datetime_us(moment.replace(tzinfo=UTC) - timedelta(hours=hours))
     assert instant(text.encode(), compiled(written), "UTC") == (shifted if shifted <= 253_402_300_799_999_999 else None)
+
+
+written_stamps = st.one_of(
+    st.datetimes().map(lambda moment: moment.strftime("%d/%b/%Y:%H:%M:%S") + " +0200"),
+    st.tuples(*[st.integers(0, 99)] * 3, st.sampled_from(["Nov", "nov", "Xyz", "Feb"]), st.sampled_from("+-Z ")).map(
+        lambda part: f"{part[0]:02d}/{part[3]}/20{part[1]:02d}:1{part[2] % 10}:00:{part[2]:02d} {part[4]}0130"
+    ),
+    st.sampled_from(
+        [
+            "",
+            "-",
+            "22/Nov/2026:10:00:00 Z",
+            "22/Nov/2026:10:00:00",
+            "2/Nov/2026:10:00:00 +0200",
+            "29/Feb/2023:10:00:00 +0200",
+        ]
+    ),
+)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(written_stamps, min_size=1, max_size=4),
+    st.lists(st.integers(0, 3), min_size=8, max_size=20),
+    st.booleans(),
+)
+def test_stamps_read_together_are_those_read_alone(texts: list[str], order: list[int], zoned: bool) -> None:
+    written, zone = ("%d/%b/%Y:%H:%M:%S %z", "UTC") if zoned else ("%d/%b/%Y:%H:%M:%S", "Europe/Zurich")
+    chosen = [(texts[at % len(texts)] if zoned else texts[at % len(texts)][:20]).encode() for at in order]
+    size = np.array([len(text) for text in chosen])
+    end = np.cumsum(size)
+    buffer = np.frombuffer(b"".join(chosen) + bytes(64), np.uint8)
+    value, good = read(buffer, end - size, end, np.ones(len(chosen), bool), written, zone)
+    alone = [instant(text, compiled(written), zone) for text in chosen]
+    assert [int(v) if g else None for v, g in zip(value, good, strict=True)] == alone
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "other"),
+    [("v2 %F", "v2 2026-01-01", "v3 2026-01-01"), ("%B %d %Y", "May 01 2026", "Jun 01 2026")],
+)
+def test_what_the_format_has_itself_is_compared(written: str, text: str, other: str) -> None:
+    buffer = np.frombuffer((text + other).encode() * 20 + bytes(64), np.uint8)
+    start = np.arange(40) * len(text)
+    _, good = read(buffer, start, start + len(text), np.ones(40, bool), written, "UTC")
+    assert good.tolist() == [True, False] * 20
 
 
 def test_lines_that_continue_are_part_of_their_record() -> None:

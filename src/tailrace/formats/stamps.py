@@ -7,8 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tailrace.formats.timestamps import FIRST_US, LAST_US, calendar, instants
+from tailrace.formats.timestamps import FIRST_US, LAST_US, calendar, calendar_column, groups, instants
+from tailrace.formats.words import characters
 from tailrace.model.stamp_format import compiled
+
+_DIRECTIVE = re.compile(r"%(.)", re.DOTALL)
+_OWN_DIGITS = re.compile(r"(?:^|[^%])\d")
+_NOT_BY_SHAPE = frozenset("yBIpsDaAZ")
 
 
 def read(buffer: Any, start: Any, end: Any, present: Any, written: str, zone: str) -> tuple[Any, Any]:
@@ -17,8 +22,11 @@ def read(buffer: Any, start: Any, end: Any, present: Any, written: str, zone: st
         return instants(buffer, start, end, present, zone)
     pattern = compiled(written)
     value, good = np.zeros(len(start), np.int64), np.zeros(len(start), bool)
+    if _is_plain(written):
+        for rows in groups(end - start, present):
+            value[rows], good[rows] = _column(buffer, start[rows], end[rows], pattern, zone)
     known: dict[bytes, int | None] = {}
-    for row in np.flatnonzero(present).tolist():
+    for row in np.flatnonzero(present & ~good).tolist():
         text = bytes(buffer[start[row] : end[row]])
         if text not in known:
             known[text] = instant(text, pattern, zone)
@@ -26,6 +34,23 @@ def read(buffer: Any, start: Any, end: Any, present: Any, written: str, zone: st
         if found is not None:
             value[row], good[row] = found, True
     return value, good
+
+
+def _is_plain(written: str) -> bool:
+    """Whether a text's shape alone, byte by byte, says what its parts are: no digits of the format's own, no long names."""
+    return not _OWN_DIGITS.search(written) and not _NOT_BY_SHAPE & set(_DIRECTIVE.findall(written))
+
+
+def _column(buffer: Any, start: Any, end: Any, pattern: re.Pattern[bytes], zone: str) -> tuple[Any, Any]:
+    """Texts of one length, all taken to have the shape of the first."""
+    nothing = np.zeros(len(start), np.int64), np.zeros(len(start), bool)
+    if not len(start):
+        return nothing
+    first = bytes(buffer[start[0] : end[0]])
+    match = pattern.fullmatch(first)
+    if match is None or (zone != "UTC" and match.groupdict().get("zone") is None):
+        return nothing
+    return calendar_column(list(characters(buffer, start, len(first))), match)
 
 
 def instant(text: bytes, pattern: re.Pattern[bytes], zone: str) -> int | None:
