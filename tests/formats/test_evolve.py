@@ -144,6 +144,13 @@ def test_what_becomes_of_a_value(value: str, before: str, now: str, field: Any, 
     assert json.loads(row[EXTRA] or "{}") == kept
 
 
+def test_keys_are_found_however_they_were_written() -> None:
+    body = f'{{"ts":"{STAMP}","\\u006b":"a\\"b"}}\n{{"ts":"{STAMP}","k\\"":1}}'.encode()
+    fields = Fields((*DEFAULT_FIELDS.all, Field("k", FieldKind.TEXT), Field("q", FieldKind.TEXT, source='k"')))
+    found = evolved(decoded(body).columns, fields).to_pylist()
+    assert [(row["k"], row["q"]) for row in found] == [('a"b', None), (None, "1")]
+
+
 def test_a_member_of_the_same_name_stays() -> None:
     body = f'{{"ts":"{STAMP}","k":1,"other key":"mine"}}'.encode()
     table = decoded(body, fields=fields_of("source")).columns

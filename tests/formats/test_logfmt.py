@@ -138,6 +138,13 @@ def test_reading_by_columns_changes_nothing(kinds: list[str], order: list[int]) 
     assert by_columns == one_by_one
 
 
+def test_quotes_inside_a_bare_value_are_seen_by_columns_too() -> None:
+    body = "\n".join([f"ts={STAMP} a=1 b=2"] * 3 + [f'ts={STAMP} a=x"y" b=2'])
+    one_by_one, by_columns = one_by_one_and_by_columns(body.encode())
+    assert by_columns == one_by_one
+    assert [each["verdict"] for each in rows(body, "logfmt")] == [0, 0, 0, Verdict.MALFORMED]
+
+
 @pytest.mark.parametrize("deviation", ["", '"', "\\", " ", "=", "x", "\t"])
 def test_every_byte_of_a_line_is_looked_at(deviation: str) -> None:
     line = f'ts={STAMP} level=info msg="a b" status=200 flag n='

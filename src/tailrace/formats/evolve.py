@@ -128,13 +128,11 @@ def _kept(extra: pa.Array, name: str, rows: Any, old: pa.Array) -> pa.Array:
 
 
 def _with_any(extra: pa.Array, keys: Sequence[str], wanted: Any) -> list[int]:
-    """Rows of the mask `wanted` whose `extra` may have one of the keys."""
+    """Rows of the mask `wanted` whose `extra` may have one of the keys; each is written there as `json_text` writes it."""
     may = np.zeros(len(extra), bool)
     for key in keys:
         found = pc.fill_null(pc.match_substring(extra, json_text(key)[1:-1]), False)
         may |= found.to_numpy(zero_copy_only=False)
-    # A key may be written with escapes.
-    may |= pc.fill_null(pc.match_substring(extra, "\\"), False).to_numpy(zero_copy_only=False)
     rows: list[int] = np.flatnonzero(may & wanted).tolist()
     return rows
 
