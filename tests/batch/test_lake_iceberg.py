@@ -16,8 +16,9 @@ from tailrace.batch.lake.iceberg import SNAPSHOTS_KEPT, IcebergLake
 from tailrace.batch.lake.parquet import ROWS_PER_GROUP, ParquetStage
 from tailrace.batch.lake.reader import IcebergReader
 from tailrace.batch.lake.table import MARKS, encode_marks, parquet_schema, table_schema
-from tailrace.errors import Conflict, Corrupt, Fenced, Invalid, NotFound
+from tailrace.errors import Conflict, Corrupt, Fenced, NotFound
 from tailrace.model.fields import DEFAULT_FIELDS, Field, FieldKind, Fields
+from tailrace.stream.codec import arranged
 from tailrace.testing.contracts.lake_harness import (
     A,
     append_blocks,
@@ -145,29 +146,31 @@ def test_a_field_that_is_new_in_the_configuration_becomes_a_column(tmp_path: Pat
     lake.close()
 
 
-def test_a_field_keeps_its_type(tmp_path: Path) -> None:
+def test_a_field_of_another_type_becomes_another_column(tmp_path: Path) -> None:
     folder = tmp_path / "lake"
-    IcebergLake(folder, DEFAULT_FIELDS).close()
-    fields = [replace(f, kind=FieldKind.TEXT) if f.name == "status" else f for f in DEFAULT_FIELDS.all]
-    with pytest.raises(Invalid, match="`status` is `string` in the configuration and `int` in the lake"):
-        IcebergLake(folder, Fields(tuple(fields)))
+    old = IcebergLake(folder, DEFAULT_FIELDS)
+    append_blocks(old, [sample_block(A, 1, 0, 10)])
+    old.close()
+    fields = Fields(tuple(replace(f, kind=FieldKind.TEXT) if f.name == "status" else f for f in DEFAULT_FIELDS.all))
+    lake = IcebergLake(folder, fields)
+    block = sample_block(A, 2, 10, 10)
+    append_blocks(lake, [replace(block, columns=arranged(block.columns, fields))])
+    assert [f.schema.field("status").type for f in lake.files()] == [pa.int32(), pa.string()]
+    scanned = foreign_table(tmp_path).scan().to_arrow()
+    assert (scanned["status"].cast(pa.string()).null_count, scanned.num_rows) == (9, 18)
+    lake.close()
+    again = IcebergLake(folder, DEFAULT_FIELDS)
+    assert [f.schema.field("status").type for f in again.files()] == [pa.int32(), pa.string()]
+    again.close()
 
 
-def test_a_field_that_left_the_configuration_is_still_written(tmp_path: Path) -> None:
+def test_a_field_that_left_the_configuration_is_not_written(tmp_path: Path) -> None:
     wider = with_field(Field("region", FieldKind.TEXT))
     IcebergLake(tmp_path / "lake", wider).close()
     lake = IcebergLake(tmp_path / "lake", DEFAULT_FIELDS)
-    stage = lake.stage(A, 1, 1)
-    row = {"timestamp": [0], "region": ["north"], "_shard": [A], "_offset": [0], "_epoch": [1], "_arrived_at": [0]}
-    table = pa.table(row)
-    for name in ("timestamp", "_arrived_at"):
-        index = table.schema.get_field_index(name)
-        table = table.set_column(index, name, table[name].cast(pa.timestamp("us", "UTC")))
-    stage.write(table)
-    staged = stage.finish()
-    assert staged is not None
-    lake.append([staged], {A: LakeMark(1, 0)})
-    assert [row["region"] for row in read_rows(lake.files())] == ["north"]
+    append_blocks(lake, [sample_block(A, 1, 0, 10)])
+    assert "region" not in lake.files()[0].schema.names
+    assert len(read_rows(lake.files())) == 9
     lake.close()
 
 

@@ -13,7 +13,11 @@ from tailrace.config.load import SECTIONS, load_settings
 from tailrace.config.ranges import RANGES, TEXTS
 from tailrace.config.settings import Settings
 from tailrace.errors import Corrupt, Invalid
+from tailrace.model.endpoint_rules import EndpointRule
 from tailrace.model.fields import DEFAULT_FIELDS, FieldKind
+from tailrace.model.line_format import Group, Multiline
+
+FORMAT = '[[formats]]\nname = "f"\npattern = '
 
 WRONG = [
     ("[stream]\nshards = 0", "`stream.shards` cannot be `0`", "a whole number from 1 to 256"),
@@ -39,6 +43,41 @@ WRONG = [
     ('[[fields]]\nname = "timestamp"\nzone = "Mars"', "`fields.zone` cannot be `Mars`", "IANA"),
     ('[[fields]]\nname = "status"\n[[fields]]\nname = "status"', "`fields.name` cannot be `status`", "once"),
     ('[[fields]]\nname = "status"\nkind = "text"', "there is no setting `fields.kind`", "type"),
+    ('[ingest]\nformat = "jsn"', "`ingest.format` cannot be `jsn`", "did you mean `json`?"),
+    ("formats = 3", "`formats` cannot be `3`", "[[formats]]"),
+    ("[[formats]]\npattern = 'x'", "`formats.name` is missing", "lower case"),
+    ('[[formats]]\nname = "json"', "`formats.name` cannot be `json`", "none of: json"),
+    ('[[formats]]\nname = "f"', "`formats.pattern of `f`` is missing", "regular expression"),
+    ('[[formats]]\nname = "f"\nregex = "x"', "there is no setting `formats.regex`", "pattern"),
+    (FORMAT + "'(?P<ts>a'", "cannot be `(?P<ts>a`", "missing )"),
+    (FORMAT + "'(?P<ts>a)(?=b)'", "cannot be", "(character 10); RE2 has no lookaround"),
+    (FORMAT + r"'(?P<ts>a)\1'", "cannot be", "(character 10); RE2 has no lookaround and no back references"),
+    (FORMAT + "'[(](?P<ts>a)(b)'", "cannot be", "a group has no name at character 13"),
+    (FORMAT + "'(?P<ts>a)(?P<ts>b)'", "cannot be", "two groups are called `ts`"),
+    (FORMAT + "'a'", "cannot be", "named groups"),
+    (FORMAT + "'(?P<a>a)'", "the group for `timestamp`` is missing", 'groups = { when = "timestamp" }'),
+    (FORMAT + "'(?P<ts>a)'\ngroups = { t = 1 }", "cannot be `t`", "the pattern's groups: ts"),
+    (FORMAT + "'(?P<ts>a)'\ngroups = { ts = 1 }", "ts` cannot be `1`", "the name of a field"),
+    (FORMAT + "'(?P<ts>a)(?P<m>b)'\ngroups = { m = 'mesage' }", "cannot be `mesage`", "did you mean `message`?"),
+    (FORMAT + "'(?P<ts>a)'\ngroups = { ts = { frmat = '' } }", "there is no setting", "did you mean `format`?"),
+    (FORMAT + "'(?P<ts>a)'\ngroups = { ts = { format = '%H:%M' } }", "cannot be `%H:%M`", "needs a year"),
+    (FORMAT + "'(?P<ts>a)'\ngroups = { ts = { format = '%Y%m%d%q' } }", "cannot be", "`%q` is not known"),
+    (FORMAT + "'(?P<ts>a)'\ngroups = { ts = { format = '%Y%m%d%d' } }", "cannot be", "the same part twice"),
+    (FORMAT + "'(?P<ts>a)'\ngroups = { ts = { format = '%Y%m%d %I' } }", "cannot be", "%I and %p go together"),
+    (FORMAT + "'(?P<ts>a)'\ngroups = { ts = { zone = 'Mars' } }", "cannot be `Mars`", "IANA"),
+    (FORMAT + "'(?P<ts>a)(?P<msg>b)'\ngroups = { msg = { zone = 'UTC' } }", "cannot be `UTC`", "is a timestamp"),
+    (FORMAT + "'(?P<ts>a)'\ngroups = { ts = { unit = 's' } }", "cannot be `s`", "only for a group whose field has"),
+    (FORMAT + "'(?P<ts>a)'\ngroups = { ts = { unit = 'h' } }", "cannot be `h`", "s, ms, us, ns"),
+    (FORMAT + "'(?P<ts>a)'\nabsent = '-'", "`formats.absent` cannot be `-`", '["-"]'),
+    (FORMAT + "'(?P<ts>a)'\nmultiline = true", "cannot be `true`", "indented = true"),
+    (FORMAT + "'(?P<ts>a)'\nmultiline = { start = '(' }", "cannot be `(`", "missing )"),
+    (FORMAT + "'(?P<ts>a)'\n" + FORMAT + "'(?P<ts>a)'", "`formats.name` cannot be `f`", "once"),
+    ("endpoint_rules = 3", "`endpoint_rules` cannot be `3`", "[[endpoint_rules]]"),
+    ("[[endpoint_rules]]\nmatch = '/a'", "`endpoint_rules` cannot be", "and template"),
+    ("[[endpoint_rules]]\nmtch = '/a'", "there is no setting `endpoint_rules.mtch`", "did you mean `match`?"),
+    ("[[endpoint_rules]]\nmatch = '/a/*'\ntemplate = '/a/*'", "cannot be `/a/*`", "text without *"),
+    ("[[endpoint_rules]]\nbuiltin = ['number']", "`endpoint_rules.builtin` cannot be", "numbers, uuids, hex"),
+    ("[[endpoint_rules]]\nbuiltin = ['hex']\nmatch = 'a'", "`endpoint_rules` cannot be", "or builtin"),
     ("shards = = 2", "is not TOML", "shards = 4"),
 ]
 
@@ -157,3 +196,41 @@ def test_loopback_is_fine(host: str) -> None:
 
 def test_urls_have_brackets_where_they_need_them() -> None:
     assert (url_of("127.0.0.1", 80), url_of("::1", 80)) == ("http://127.0.0.1:80", "http://[::1]:80")
+
+
+def test_formats_and_rules_are_read_and_handed_on(tmp_path: Path) -> None:
+    path = tmp_path / "tailrace.toml"
+    path.write_text(
+        """
+        [ingest]
+        format = "app"
+        [[formats]]
+        name = "app"
+        pattern = '^(?P<when>\\S+) (?P<took>\\d+) (?P<lvl>\\w+) (?P<thread>\\w+) (?P<message>.*)$'
+        groups = { when = { field = "timestamp", format = "%FT%T", zone = "Europe/Zurich" }, took = { field = "response_ms", unit = "us" } }
+        absent = ["none"]
+        multiline = { start = '^\\d{4}-' }
+        [[endpoint_rules]]
+        match = "/users/*"
+        template = "/users/{id}"
+        [[endpoint_rules]]
+        builtin = ["numbers", "hex"]
+        """
+    )
+    settings = load_settings(path, data_dir=tmp_path)
+    (app,) = settings.formats
+    assert app.groups == (
+        Group("when", "timestamp", stamp="%FT%T", zone="Europe/Zurich"),
+        Group("took", "response_ms", shift=-3),
+        Group("lvl", "level"),
+        Group("thread"),
+        Group("message", "message"),
+    )
+    assert (app.absent, app.multiline) == (("none",), Multiline(start="^\\d{4}-"))
+    assert settings.endpoint_rules == (
+        EndpointRule("/users/*", "/users/{id}"),
+        EndpointRule(builtin=("numbers", "hex")),
+    )
+    settings.run_dir.mkdir(parents=True)
+    write_settings(settings)
+    assert read_settings(settings.data_dir) == settings

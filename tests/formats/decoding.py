@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tailrace.formats.base import Decoded, Limits, Options
+from tailrace.formats.base import Decoded, Format, Limits, Options
 from tailrace.formats.decode import decode
 from tailrace.model.fields import DEFAULT_FIELDS, RAW_SCHEMA, Fields
 from tailrace.model.window import datetime_us, iso
@@ -15,14 +15,14 @@ STAMP = "2026-11-22T10:00:00Z"
 
 def decoded(
     body: bytes,
-    format_name: str = "json",
+    format_: Format | str = "json",
     *,
     fields: Fields = DEFAULT_FIELDS,
     limits: Limits = LIMITS,
     options: Options | None = None,
 ) -> Decoded:
     """A decode whose result has been checked for what every result must be."""
-    found = decode(body, format_name, fields, limits, options)
+    found = decode(body, format_, fields, limits, options)
     found.columns.validate(full=True)
     found.raw.validate(full=True)
     found.keys.validate(full=True)
@@ -38,16 +38,16 @@ def decoded(
     return found
 
 
-def rows(body: bytes | str, format_name: str = "json", **more: Any) -> list[dict[str, Any]]:
+def rows(body: bytes | str, format_: Format | str = "json", **more: Any) -> list[dict[str, Any]]:
     """Each line as a dict, `timestamp` as ISO text."""
     text = body.encode() if isinstance(body, str) else body
-    found = decoded(text, format_name, **more).columns.to_pylist()
+    found = decoded(text, format_, **more).columns.to_pylist()
     for row in found:
         if row["timestamp"] is not None:
             row["timestamp"] = iso(datetime_us(row["timestamp"]))
     return found
 
 
-def row(body: bytes | str, format_name: str = "json", **more: Any) -> dict[str, Any]:
-    (found,) = rows(body, format_name, **more)
+def row(body: bytes | str, format_: Format | str = "json", **more: Any) -> dict[str, Any]:
+    (found,) = rows(body, format_, **more)
     return found

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ import pytest
 import zstandard
 
 from tailrace.errors import Backpressure, Unavailable
+from tailrace.model.endpoint_rules import EndpointRule
+from tailrace.model.line_format import Group, LineFormat
 from tailrace.model.sequence import offset_of
 from tailrace.stream.backends.memory.stream import MemoryStream
 from tailrace.stream.base import Appended, ReadRequest, ShardBatch
-from tests.ingest.serving import ingesting, line, memory_stream, settings, with_queue
+from tests.ingest.serving import STAMP, ingesting, line, memory_stream, settings, with_queue
 
 INCOMPRESSIBLE = b"".join(hashlib.sha256(bytes([n])).digest() for n in range(64))
 
@@ -97,6 +100,21 @@ def test_an_access_log(url: str, stream: MemoryStream) -> None:
     assert httpx.post(url, params={"format": "combined"}, content=log).json()["accepted"] == 1
     assert httpx.post(url, params={"format": "combined", "response_time": "s"}, content=log).json()["accepted"] == 1
     assert sorted(str(row["response_ms"]) for row in flat(stream)) == ["0.005", "5000.000"]
+
+
+def test_the_settings_say_the_format_of_posts_that_name_none(stream: MemoryStream, tmp_path: Path) -> None:
+    own = LineFormat("own", r"^(?P<ts>\S+) (?P<path>\S+)$", (Group("ts", "timestamp"), Group("path", "endpoint")))
+    rules = (EndpointRule("/users/*", "/users/{id}"),)
+    given = replace(settings(tmp_path, format="own"), formats=(own,), endpoint_rules=rules)
+    with ingesting(stream, given) as address:
+        answer = httpx.post(address + "/v1/logs", content=f"{STAMP} /users/17".encode()).json()
+        assert answer["accepted"] == 1
+        assert httpx.post(address + "/v1/logs?format=json", content=line()).json()["accepted"] == 1
+        unread = httpx.post(address + "/v1/logs", content=b"x").json()
+        unknown = httpx.post(address + "/v1/logs?format=onw", content=b"x").json()
+    assert unread["hint"].startswith("no line could be read as `own`; other formats: ?format= json,")
+    assert "own" in unknown["error"]["hint"]
+    assert sorted(row["endpoint"] for row in flat(stream) if not row["verdict"]) == ["/a", "/users/{id}"]
 
 
 def test_at_most_a_hundred_dead_letters_are_listed(url: str) -> None:

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.config.load import load_settings
 from tailrace.pipeline.lock import is_alive
 from tailrace.runtime.clock import SystemClock
-from tailrace.stream.backends.embedded import open_embedded
 from tailrace.testing.node import RunningNode, descendants
 
 pytestmark = pytest.mark.slow
@@ -114,18 +112,15 @@ def post_until_taken(node: RunningNode, body: bytes, stamp: str) -> int:
 
 
 def test_settings_that_a_process_cannot_use_end_the_node_with_2(tmp_path: Path) -> None:
-    """The stream keeps a field's type; a node whose settings say otherwise must not start, nor start again and again."""
+    """The shipped views count by a number; a node whose settings make it a text must not start, nor start again and again."""
     config = tmp_path / "tailrace.toml"
-    config.write_text('[[fields]]\nname = "size"\ntype = "integer"\n')
-    before = load_settings(config, data_dir=tmp_path / "data")
-    open_embedded(before.stream_dir, before.stream, before.fields, CLOCK).close()
-    config.write_text('[[fields]]\nname = "size"\ntype = "text"\n')
+    config.write_text('[[fields]]\nname = "status"\ntype = "text"\n')
     node = RunningNode(tmp_path / "data", config=config)
     node.start(wait=False)
     try:
         eventually(lambda: not is_alive(node.pid), "the end")
         assert node.stop() == 2
-        assert "field `size`" in node.log_end()
-        assert "another name" in node.log_end()
+        assert "the shipped view `" in node.log_end()
+        assert "other names" in " ".join(node.log_end().split())
     finally:
         node.kill_all()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tailrace.batch.dead_letters import DeadLetterStore, copy_dead_letters
-from tailrace.config.settings import StreamSettings
+from tailrace.config.settings import Settings, StreamSettings
 from tailrace.errors import Invalid, NotFound
 from tailrace.formats.base import Limits
 from tailrace.formats.decode import decode
@@ -42,8 +42,8 @@ def store(tmp_path: Path) -> DeadLetterStore:
 
 
 @pytest.fixture
-def redriver(stream: EmbeddedStream, store: DeadLetterStore, clock: ManualClock) -> Redriver:
-    return Redriver(stream, store, DEFAULT_FIELDS, Limits(), "endpoint", clock)
+def redriver(stream: EmbeddedStream, store: DeadLetterStore, clock: ManualClock, tmp_path: Path) -> Redriver:
+    return Redriver(stream, store, Settings(data_dir=tmp_path, views_dir=tmp_path), clock)
 
 
 def post(stream: EmbeddedStream, lines: Sequence[bytes], format_name: str = "json") -> None:

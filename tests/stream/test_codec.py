@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import Corrupt, Invalid
-from tailrace.model.fields import DEFAULT_FIELDS, RAW_SCHEMA
-from tailrace.stream.codec import arrange, compact, concat, decode, encode, plain
+from tailrace.model.fields import DEFAULT_FIELDS, RAW_SCHEMA, Field, FieldKind, Fields
+from tailrace.stream.codec import arranged, compact, concat, decode, encode, plain
 from tailrace.testing.contracts.stream_samples import sample_batch
 
 SCHEMA = DEFAULT_FIELDS.block_schema()
@@ -74,13 +74,14 @@ def test_concat_of_all_encodings_has_the_plain_types() -> None:
     assert concat([], SCHEMA).num_rows == 0
 
 
-def test_arrange_follows_a_changed_field_list() -> None:
+def test_a_block_is_read_under_a_changed_field_list() -> None:
     table = sample_batch(SHARD, range(3)).columns
-    wanted = pa.schema([SCHEMA.field("status"), pa.field("region", pa.string()), SCHEMA.field("verdict")])
-    arranged = arrange(table, wanted)
-    assert arranged.schema.names == ["status", "region", "verdict"]
-    assert arranged["region"].null_count == 3
-    assert arranged["status"].to_pylist() == table["status"].to_pylist()
+    fields = Fields((*DEFAULT_FIELDS.all[:1], Field("region", FieldKind.TEXT), *DEFAULT_FIELDS.all[1:]))
+    found = arranged(table, fields)
+    assert found.schema.names == fields.block_schema().names
+    assert found["region"].null_count == 3
+    assert found["status"].to_pylist() == table["status"].to_pylist()
+    assert arranged(table, DEFAULT_FIELDS).schema == SCHEMA
 
 
 def test_plain_refuses_what_cannot_be_cast() -> None:

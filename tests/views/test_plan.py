@@ -90,6 +90,18 @@ class TestVersion:
         assert len(versions) == 4
         assert of("quantile(response_ms, 0.50) AS p").version == of("quantile(response_ms, .5) AS p").version
 
+    def test_depends_on_where_its_fields_are_in_records_of_other_settings(self) -> None:
+        user = Field("user_id", FieldKind.TEXT)
+        kinds = [user, replace(user, source="userId"), replace(user, source="uid")]
+        sql = BASE.replace("endpoint AS e", "user_id AS e")
+        assert len({compiled(sql, Fields((*DEFAULT_FIELDS.all, kind))).version for kind in kinds}) == 3
+        member = BASE.replace("endpoint AS e", "extra['userId'] AS e")
+        versions = [compiled(member, Fields((*DEFAULT_FIELDS.all, kind))).version for kind in kinds]
+        assert versions[0] == versions[2] == compiled(member).version != versions[1]
+        named = BASE.replace("endpoint AS e", "extra['user_id']['x'] AS e")
+        assert compiled(named, Fields((*DEFAULT_FIELDS.all, user))).version != compiled(named).version
+        assert compiled(BASE, Fields((*DEFAULT_FIELDS.all, user))).version == BASE_VERSION
+
     def test_depends_on_the_scale_of_a_field(self) -> None:
         other = Fields(tuple(replace(f, scale=6) if f.name == "response_ms" else f for f in DEFAULT_FIELDS.all))
         assert compiled(BASE, other).version != BASE_VERSION

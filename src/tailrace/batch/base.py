@@ -27,7 +27,8 @@ class LakeFile:
     """One immutable Parquet file: all good records of `shard_id` in epochs `epoch_first`..`epoch_last`, in offset order.
 
     `time_min_us`..`time_max_us`: the event times in it, inclusive; `arrived_min_us`..`arrived_max_us`: when its records reached
-    the stream. `columns`: those it has; a field that the configuration got later is not among them.
+    the stream. `columns`: those it has; a field that the configuration got later is not among them. `schema`: the same with their
+    types (None: those of now).
     """
 
     path: Path
@@ -41,6 +42,7 @@ class LakeFile:
     columns: frozenset[str] = frozenset()
     arrived_min_us: int = 0
     arrived_max_us: int = 0
+    schema: pa.Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +150,8 @@ class Stage(Protocol):
 class WritableLake(Lake, Protocol):
     """The lake as the one batch process sees it. Opening a second one raises Conflict while the first lives."""
 
-    def stage(self, shard_id: str, epoch_first: int, epoch_last: int) -> Stage:
-        """Begin a file; nobody sees it until `append` or `replace` names it.
+    def stage(self, shard_id: str, epoch_first: int, epoch_last: int, like: LakeFile | None = None) -> Stage:
+        """Begin a file; nobody sees it until `append` or `replace` names it. It has the columns of `like` (None: those of now).
 
         What a crash leaves behind is removed by an open or a `clean` that finds it ten minutes old.
         """

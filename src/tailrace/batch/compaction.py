@@ -15,7 +15,7 @@ from itertools import groupby
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tailrace.batch.base import LakeFile, LakeMerge, LakeSnapshot, StagedFile, WritableLake
+from tailrace.batch.base import LakeFile, LakeMerge, LakeSnapshot, Stage, StagedFile, WritableLake
 from tailrace.batch.consumer import remove_staged
 from tailrace.errors import Conflict, Corrupt, Invalid
 
@@ -88,9 +88,14 @@ def _stretches(files: Sequence[LakeFile], policy: CompactionPolicy) -> Iterator[
     """Neighbours of a shard that may be in one file; and whether their span is over, as a later file is in another."""
     spans = [list(mine) for _, mine in groupby(files, key=policy.span)]
     for place, mine in enumerate(spans):
-        for settled, stretch in groupby(mine, key=policy.settled):
+        for (settled, _), stretch in groupby(mine, key=lambda file: (policy.settled(file), _columns(file))):
             if not settled:
                 yield list(stretch), place + 1 < len(spans)
+
+
+def _columns(file: LakeFile) -> tuple[object, ...]:
+    """Files that were written under other fields stay apart: each is read by what it has."""
+    return (file.columns,) if file.schema is None else tuple(zip(file.schema.names, file.schema.types, strict=True))
 
 
 def _tiered_run(stretch: Sequence[LakeFile], policy: CompactionPolicy) -> list[LakeFile] | None:
@@ -225,7 +230,7 @@ def _within(runs: Sequence[list[LakeFile]], rows_max: int) -> list[list[LakeFile
 
 def merge_files(lake: WritableLake, run: Sequence[LakeFile]) -> StagedFile:
     """One staged file with the rows of a run, in order. Holds a row group of a part, and one of the new file, in memory."""
-    stage = lake.stage(run[0].shard_id, run[0].epoch_first, run[-1].epoch_last)
+    stage = begun(lake, run)
     try:
         for file in run:
             for rows in row_groups(file):
@@ -237,6 +242,14 @@ def merge_files(lake: WritableLake, run: Sequence[LakeFile]) -> StagedFile:
     if merged is None:
         raise Invalid(f"`{run[0].path.name}` and its neighbours hold no rows")
     return merged
+
+
+def begun(lake: WritableLake, run: Sequence[LakeFile]) -> Stage:
+    """A file with the columns of its parts, which have the same ones. Raises Corrupt if the first part cannot be read."""
+    try:
+        return lake.stage(run[0].shard_id, run[0].epoch_first, run[-1].epoch_last, like=run[0])
+    except (pa.ArrowException, OSError) as error:
+        raise Corrupt(str(run[0].path), str(error).splitlines()[0]) from error
 
 
 def row_groups(file: LakeFile) -> Iterator[pa.Table]:

@@ -15,12 +15,12 @@ import duckdb
 import pyarrow as pa
 
 from tailrace.batch.base import LakeFile
-from tailrace.errors import Corrupt, Invalid, Unavailable
+from tailrace.batch.evolution import EvolvedFiles
+from tailrace.errors import Corrupt, Unavailable
+from tailrace.model.fields import Fields
 from tailrace.views import CompiledView
 from tailrace.views.dialects.duckdb import merge_statement, partial_statements, schemas
 from tailrace.views.dialects.duckdb.engine import rows_as_arrow
-from tailrace.views.dialects.duckdb.expression import quoted
-from tailrace.views.expression import Column, inputs
 
 ROWS_PER_CHUNK = 2_000_000
 STATE_ROWS_HELD_MAX = 2_000_000
@@ -33,20 +33,24 @@ States = dict[str, pa.Table]
 
 
 def recompute(
-    view: CompiledView, files: Sequence[LakeFile], shard_id: str, epoch_first: int, epoch_last: int
+    view: CompiledView, files: Sequence[LakeFile], shard_id: str, epoch_first: int, epoch_last: int, fields: Fields
 ) -> tuple[States, int]:
     """`RecomputeEngine.states` on an engine that the calling thread keeps."""
     engine = getattr(_LOCAL, "engine", None)
-    if engine is None:
-        engine = _LOCAL.engine = RecomputeEngine()
+    if engine is None or engine.fields != fields:
+        engine = _LOCAL.engine = RecomputeEngine(fields)
     states: tuple[States, int] = engine.states(view, files, shard_id, epoch_first, epoch_last)
     return states
 
 
 class RecomputeEngine:
-    """One in-memory DuckDB; for one thread. `spill_dir`: where it may put what does not fit `memory_bytes_max` (None: nowhere)."""
+    """One in-memory DuckDB; for one thread. `fields`: under which records are read, whenever they were written. `spill_dir`: where
+    it may put what does not fit `memory_bytes_max` (None: nowhere)."""
 
-    def __init__(self, threads: int = 1, memory_bytes_max: int = 1 << 30, spill_dir: Path | None = None) -> None:
+    def __init__(
+        self, fields: Fields, threads: int = 1, memory_bytes_max: int = 1 << 30, spill_dir: Path | None = None
+    ) -> None:
+        self.fields = fields
         self._connection = duckdb.connect(
             config={
                 "threads": threads,
@@ -59,6 +63,7 @@ class RecomputeEngine:
             }
         )
         self._connection.execute("SET TimeZone = 'UTC'")
+        self._files = EvolvedFiles(self._connection, fields)
 
     def states(
         self, view: CompiledView, files: Iterable[LakeFile], shard_id: str, epoch_first: int, epoch_last: int
@@ -74,7 +79,7 @@ class RecomputeEngine:
         held: dict[str, list[pa.Table]] = {name: [schema.empty_table()] for name, schema in wanted.items()}
         records = 0
         for chunk in in_chunks(mine, ROWS_PER_CHUNK):
-            records += self._open(view, chunk, epoch_first, epoch_last)
+            records += self._open(chunk, epoch_first, epoch_last)
             for name, sql in partial_statements(view, _RECORDS).items():
                 held[name].append(self._run(sql, chunk).cast(wanted[name]))
                 if len(held[name]) > 2 and sum(t.num_rows for t in held[name]) > STATE_ROWS_HELD_MAX:
@@ -84,17 +89,14 @@ class RecomputeEngine:
     def close(self) -> None:
         self._connection.close()
 
-    def _open(self, view: CompiledView, files: Sequence[LakeFile], epoch_first: int, epoch_last: int) -> int:
-        """Make `batch_records` the records of these epochs in `files`; their number. A field younger than the files is null."""
-        listed = ", ".join(_text(f.path) for f in files)
-        relation = f"read_parquet([{listed}], union_by_name = true)"
+    def _open(self, files: Sequence[LakeFile], epoch_first: int, epoch_last: int) -> int:
+        """Make `batch_records` the records of these epochs in `files`; their number."""
+        where = ""
+        if any(f.epoch_first < epoch_first or f.epoch_last > epoch_last for f in files):
+            where = f" WHERE _epoch BETWEEN {epoch_first:d} AND {epoch_last:d}"
         with _reading(files):
-            stored = set(self._connection.sql(f"FROM {relation}").columns)
-            absent = [f"CAST(NULL AS {t}) AS {quoted(n)}" for n, t in columns_read(view).items() if n not in stored]
-            if any(f.epoch_first < epoch_first or f.epoch_last > epoch_last for f in files):
-                relation += f" WHERE _epoch BETWEEN {epoch_first:d} AND {epoch_last:d}"
-            columns = ", ".join(["*", *absent])
-            self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {_RECORDS} AS SELECT {columns} FROM {relation}")
+            relation = " UNION ALL ".join(select + where for select in self._files.selects(files))
+            self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {_RECORDS} AS {relation}")
             return int(self._run(f"SELECT count(*) AS n FROM {_RECORDS}", files)["n"][0].as_py())
 
     def _merge(self, view: CompiledView, name: str, parts: Sequence[pa.Table]) -> pa.Table:
@@ -129,16 +131,6 @@ def _reading(files: Sequence[LakeFile]) -> Iterator[None]:
         raise Corrupt(str(named), str(error).splitlines()[0]) from error
 
 
-def columns_read(view: CompiledView) -> dict[str, str]:
-    """Fields that the view's partial statements read, and their SQL types."""
-    roots = [view.where, *(k.expression for k in view.keys)]
-    roots += [root for s in view.scalars for root in (s.argument, s.filter)]
-    roots += [root for b in view.bin_aggs for root in (b.argument, b.filter)]
-    roots += [root for r in view.register_aggs for root in (r.argument, r.filter)]
-    read = (field for root in roots if root is not None for field in inputs(root))
-    return {field.name: field.type.sql for field in read if isinstance(field, Column)}
-
-
 def in_chunks(files: Sequence[LakeFile], rows_max: int) -> Iterator[list[LakeFile]]:
     """Neighbours of at most `rows_max` rows together, or a single larger file."""
     chunk: list[LakeFile] = []
@@ -151,9 +143,3 @@ def in_chunks(files: Sequence[LakeFile], rows_max: int) -> Iterator[list[LakeFil
         rows += file.rows
     if chunk:
         yield chunk
-
-
-def _text(path: Path) -> str:
-    if "\0" in str(path):
-        raise Invalid(f"`{path}` cannot be a file's path")
-    return "'" + str(path).replace("'", "''") + "'"

@@ -16,7 +16,9 @@ from tailrace.cli import (
     deadletters,
     demo,
     doctor,
+    endpoints,
     explain,
+    formats,
     produce,
     query,
     shards,
@@ -63,6 +65,8 @@ app.command("explain")(ending_with_reader(explain.explain))
 app.add_typer(view_versions.app, name="views")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(shards.app, name="shards")
+app.add_typer(formats.app, name="formats")
+app.add_typer(endpoints.app, name="endpoints")
 app.command("produce")(ending_with_reader(produce.produce))
 app.command("backup")(ending_with_reader(backup.backup))
 app.command("restore")(ending_with_reader(backup.restore))

@@ -56,7 +56,8 @@ def produce(
     Client(url).get("/v1/views")
     slots = duration_us(duration) // SLOT_US
     start_us = clock.now_us()
-    sink = HttpSink(url, clock, producer=f"tailrace-produce-{seed}", epoch=start_us // 1000, connections=connections)
+    name, epoch = f"tailrace-produce-{seed}", start_us // 1000
+    sink = HttpSink(url, clock, producer=name, epoch=epoch, connections=connections, params={"format": "json"})
     traffic = Traffic(seed=seed, rate=rate, start_us=start_us)
     producer = Producer(posts(traffic, clock, lines_max=LINES_A_POST_MAX, slots=slots), sink, clock)
     try:

@@ -71,7 +71,7 @@ def made_up(url: str, rate: float, clock: Clock) -> Scene:
     """Steady traffic with incidents, beginning now."""
     start_us = clock.now_us()
     traffic = Traffic(seed=1, rate=rate, start_us=start_us)
-    producer = Producer(posts(traffic, clock, lines_max=LINES_A_POST_MAX), _sink(url, "demo", clock), clock)
+    producer = Producer(posts(traffic, clock, lines_max=LINES_A_POST_MAX), _sink(url, "demo", clock, "json"), clock)
 
     def situation() -> str:
         incident = incidents.current((clock.now_us() - start_us) / 1e6)
@@ -88,10 +88,11 @@ def open_replay(path: Path, speed: str, fields: Fields, *, keep_time: bool) -> R
 
 def played(url: str, log: Replay, clock: Clock) -> Scene:
     """A real log, its first line now."""
-    sink = _sink(url, "replay", clock, {"format": log.format})
+    sink = _sink(url, "replay", clock, log.format)
     return Scene(log.title, Producer(log.posts(clock), sink, clock), lambda: "")
 
 
-def _sink(url: str, name: str, clock: Clock, params: dict[str, str] | None = None) -> HttpSink:
+def _sink(url: str, name: str, clock: Clock, format_name: str) -> HttpSink:
     # Each start numbers its posts anew, so each is an epoch of its own.
-    return HttpSink(url, clock, producer=f"tailrace-{name}", epoch=clock.now_us() // 1000, params=params)
+    epoch, params = clock.now_us() // 1000, {"format": format_name}
+    return HttpSink(url, clock, producer=f"tailrace-{name}", epoch=epoch, params=params)

@@ -49,7 +49,7 @@ def _read_field(file: SettingsFile, table: dict[str, Any]) -> Field:
         source=_text(file, table, "source", default.source if default else ""),
         scale=_scale(file, table, kind, default.scale if default and default.kind == kind else 3),
         unit=_text(file, table, "unit", default.unit if default else ""),
-        zone=_zone(file, table),
+        zone=read_zone(file, "fields.zone", table.get("zone", "UTC")),
     )
 
 
@@ -82,10 +82,10 @@ def _scale(file: SettingsFile, table: dict[str, Any], kind: FieldKind, default: 
     return value
 
 
-def _zone(file: SettingsFile, table: dict[str, Any]) -> str:
-    value = table.get("zone", "UTC")
+def read_zone(file: SettingsFile, key: str, value: Any) -> str:
+    """The name of a time zone that there is."""
     try:
         zoneinfo.ZoneInfo(value)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, TypeError) as error:
-        raise file.wrong("fields.zone", value, "an IANA time zone such as Europe/Zurich") from error
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
+        raise file.wrong(key, value, "an IANA time zone such as Europe/Zurich") from error
     return str(value)

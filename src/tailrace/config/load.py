@@ -5,29 +5,32 @@ under a running node changes nothing by halves. Relative folders in the file cou
 
     data_dir = "tailrace-data"        [stream] [ingest] [speed] [batch] [retention] [query]   numbers of settings.py, by their names
     views_dir = "views"               [[fields]]   name, type, source, scale, unit, zone: a new field, or a default one changed
-    listen = "127.0.0.1:8080"
+    listen = "127.0.0.1:8080"         [[formats]]  name, pattern, groups, absent, multiline: a way of reading lines
+                                      [[endpoint_rules]]  match and template, or builtin: one endpoint of many paths
 """
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
+from tailrace.config.endpoint_rules import read_endpoint_rules
 from tailrace.config.fields import read_fields
+from tailrace.config.formats import read_formats
 from tailrace.config.listen import parse_listen
 from tailrace.config.problem import SettingsFile
 from tailrace.config.ranges import RANGES, TEXTS
 from tailrace.config.settings import Settings
 from tailrace.errors import Invalid
+from tailrace.model.line_format import BUILTIN
 
 FILE_NAME = "tailrace.toml"
 DATA_DIR = "tailrace-data"
 VIEWS_DIR = "views"
-_TOP = ("data_dir", "views_dir", "listen", "fields")
+_TOP = ("data_dir", "views_dir", "listen", "fields", "formats", "endpoint_rules")
 SECTIONS = ("stream", "ingest", "speed", "batch", "retention", "query")
 
 
@@ -51,10 +54,13 @@ def load_settings(
     for key in document:
         if key not in _TOP and key not in SECTIONS:
             raise file.unknown(key, (*_TOP, *SECTIONS))
+    known_fields = read_fields(file, document.get("fields", []))
     settings = Settings(
         data_dir=_folder(file, document, "data_dir", DATA_DIR, path, here),
         views_dir=_folder(file, document, "views_dir", VIEWS_DIR, path, here),
-        fields=read_fields(file, document.get("fields", [])),
+        fields=known_fields,
+        formats=read_formats(file, document.get("formats", []), known_fields),
+        endpoint_rules=read_endpoint_rules(file, document.get("endpoint_rules", []), known_fields),
     )
     for section in SECTIONS:
         values = _section(file, section, getattr(settings, section), document.get(section, {}))
@@ -138,7 +144,7 @@ def _check_together(file: SettingsFile, settings: Settings) -> None:
     if settings.ingest.body_bytes_max > settings.stream.queue_bytes_max:
         raise file.wrong("ingest.body_bytes_max", settings.ingest.body_bytes_max, "at most stream.queue_bytes_max")
     if settings.fields.get(settings.ingest.key_field) is None:
-        close = difflib.get_close_matches(settings.ingest.key_field, settings.fields.names, 1)
-        listed = ", ".join(settings.fields.names)
-        meant = f"did you mean `{close[0]}`? " if close else ""
-        raise file.wrong("ingest.key_field", settings.ingest.key_field, f"{meant}one of the fields: {listed}")
+        raise file.none_such("ingest.key_field", settings.ingest.key_field, "the fields", settings.fields.names)
+    formats = (*BUILTIN, *(each.name for each in settings.formats))
+    if settings.ingest.format not in formats:
+        raise file.none_such("ingest.format", settings.ingest.format, "the formats", formats)

@@ -20,6 +20,11 @@ class SettingsFile:
         shown = str(value).lower() if isinstance(value, bool) else value
         return Invalid(f"`{self.name}`: `{key}` cannot be `{shown}`", hint=f"allowed: {allowed}")
 
+    def none_such(self, key: str, value: Any, kind: str, known: Sequence[str]) -> Invalid:
+        close = difflib.get_close_matches(str(value), known, 1)
+        meant = f"did you mean `{close[0]}`? " if close else ""
+        return self.wrong(key, value, f"{meant}one of {kind}: {', '.join(known)}")
+
     def missing(self, key: str, allowed: str) -> Invalid:
         return Invalid(f"`{self.name}`: `{key}` is missing", hint=f"allowed: {allowed}")
 

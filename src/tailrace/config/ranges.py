@@ -43,6 +43,7 @@ RANGES: dict[str, tuple[int, int]] = {
 
 TEXTS: dict[str, tuple[re.Pattern[str], str]] = {
     "stream.name": (re.compile(r"[a-z][a-z0-9_-]{0,62}"), "a name of lower case letters, digits, _ and -"),
+    "ingest.format": (re.compile(r".+"), "the name of a format"),
     "ingest.key_field": (re.compile(r".+"), "the name of a field"),
 }
 """Pattern, and how to say it."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tailrace.model.endpoint_rules import EndpointRule
 from tailrace.model.fields import DEFAULT_FIELDS, Fields
+from tailrace.model.line_format import LineFormat
 from tailrace.runtime.disk import DiskUse
 
 
@@ -32,6 +34,8 @@ class IngestSettings:
     line_bytes_max: int = 1 << 20
     depth_max: int = 32
     in_flight_max: int = 16
+    format: str = "json"
+    """Of posts that name none."""
     key_field: str = "endpoint"
     future_max_s: int = 0
     """0: no limit; records from the future are kept in their own window."""
@@ -93,6 +97,8 @@ class Settings:
     listen_host: str = "127.0.0.1"
     listen_port: int = 8080
     fields: Fields = DEFAULT_FIELDS
+    formats: tuple[LineFormat, ...] = ()
+    endpoint_rules: tuple[EndpointRule, ...] = ()
     stream: StreamSettings = field(default_factory=StreamSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
     speed: SpeedSettings = field(default_factory=SpeedSettings)

@@ -69,7 +69,9 @@ def _ingest_paths() -> dict[str, Any]:
             "post": _operation(
                 "Take in log lines; answers once they are durable",
                 [
-                    _parameter("format", "query", "json (default: NDJSON, an array or one object), combined, common"),
+                    _parameter(
+                        "format", "query", "json (NDJSON, an array or one object; default), logfmt, combined, common"
+                    ),
                     _parameter("key", "query", "partition key of all lines"),
                     _parameter("key_field", "query", "field that is the partition key"),
                     _parameter(

@@ -101,6 +101,33 @@ def replaced(values: pa.Array, rows: Any, by: pa.Array) -> pa.Array:
     return pc.replace_with_mask(values, pa.array(mask), by)
 
 
+def with_members(extra: pa.Array, key: str, rows: Any, values: pa.Array) -> pa.Array:
+    """Add `"key":value` to the objects of `rows`. Where an object has that key already, underscores make it a new one."""
+    if not len(rows):
+        return extra
+    before = extra.take(pa.array(rows))
+    name = json_text(key)
+    if before.null_count == len(rows):
+        return replaced(extra, rows, pc.binary_join_element_wise(f"{{{name}:", values, "}", ""))
+    plain = before.null_count == 0 and not pc.any(pc.match_substring(before, name)).as_py()
+    if plain:
+        after = pc.binary_join_element_wise(without_last_byte(before), f",{name}:", values, "}", "")
+    else:
+        pairs = zip(before.to_pylist(), values.to_pylist(), strict=True)
+        after = pa.array([_with_member(text, key, value) for text, value in pairs], pa.string())
+    return replaced(extra, rows, after)
+
+
+def _with_member(text: str | None, key: str, value: str) -> str:
+    if text is None:
+        return f"{{{json_text(key)}:{value}}}"
+    if json_text(key) in text:
+        taken = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        while key in taken:
+            key += "_"
+    return f"{text[:-1]},{json_text(key)}:{value}}}"
+
+
 def json_objects(members: Sequence[tuple[str, pa.Array]], count: int) -> pa.Array:
     """JSON objects of `count` rows from (key, JSON text or null) in this order; null where a row has no member."""
     if not members:

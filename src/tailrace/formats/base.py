@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from tailrace.formats.numbers import Scan
+from tailrace.model.endpoint_rules import EndpointRule
 from tailrace.model.fields import Fields
 from tailrace.model.verdict import Verdict
 
@@ -36,14 +37,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a request may say about its lines.
+    """What a request and the settings say about lines.
 
     `key_field`: the field whose text is the partition key. `response_time`: unit (`s`, `ms`, `us`) of a trailing response
-    time in access logs, or empty to tell by its shape.
+    time in access logs, or empty to tell by its shape. `endpoint_rules`: what becomes of paths.
     """
 
     key_field: str = "endpoint"
     response_time: str = ""
+    endpoint_rules: tuple[EndpointRule, ...] = ()
 
 
 @dataclass(slots=True)
@@ -75,8 +77,8 @@ class Lines:
 class Tokens:
     """Where the text of one field stands in the buffer, for each line. `kind` ABSENT: nowhere (null or missing).
 
-    `numbers`: the texts read as numbers, where a format has done that already. `shift`: the value is to be multiplied by
-    10**shift (one for all lines, or one a line).
+    `numbers`: the texts read as numbers, `instants`: as (microseconds, mask of those that could be read), where a format has done
+    that already. `shift`: the value is to be multiplied by 10**shift (one for all lines, or one a line).
     """
 
     start: Any
@@ -84,6 +86,7 @@ class Tokens:
     kind: Any
     numbers: Scan | None = None
     shift: Any = 0
+    instants: tuple[Any, Any] | None = None
 
     @staticmethod
     def absent(count: int) -> Tokens:

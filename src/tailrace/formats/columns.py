@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,20 +18,23 @@ from tailrace.formats.arrays import (
     integers,
     json_strings,
     json_text,
-    replaced,
     stamps,
-    without_last_byte,
+    with_members,
 )
 from tailrace.formats.base import ABSENT, PAD_BYTES, STRING, Limits, Lines, Record, Tokens, dead
+from tailrace.formats.endpoints import templated
 from tailrace.formats.numbers import UNITS_MAX, scaled, scan
 from tailrace.formats.timestamps import instants
+from tailrace.model.endpoint_rules import EndpointRule
 from tailrace.model.fields import EXTRA, VERDICT, Field, FieldKind, Fields
 from tailrace.model.verdict import Verdict
 
 _INT32 = range(-(2**31), 2**31)
 
 
-def build(lines: Lines, record: Record, fields: Fields, limits: Limits) -> pa.Table:
+def build(
+    lines: Lines, record: Record, fields: Fields, limits: Limits, rules: tuple[EndpointRule, ...] = ()
+) -> pa.Table:
     """`Fields.block_schema()`, one row a line; sets the verdicts that depend on the timestamp."""
     buffer = _with_side(lines, record)
     stamped = _judge_timestamp(lines, record, fields, limits, buffer)
@@ -52,7 +54,10 @@ def build(lines: Lines, record: Record, fields: Fields, limits: Limits) -> pa.Ta
             failed.append((each.name, tokens, wrong))
     extra = _without(record.extra, bad)
     if query is not None:
-        extra = _with_members(extra, "query", query[0], json_strings(query[1]))
+        extra = with_members(extra, "query", query[0], json_strings(query[1]))
+    if rules:
+        columns["endpoint"], rows, paths = _templated(columns["endpoint"], rules)
+        extra = with_members(extra, "path", rows, json_strings(paths))
     for name, tokens, wrong in failed:
         extra = _with_raw(extra, name, tokens, wrong, buffer)
     arrays = [pa.array(lines.verdict), *columns.values(), extra]
@@ -70,7 +75,7 @@ def _with_side(lines: Lines, record: Record) -> Any:
 def _judge_timestamp(lines: Lines, record: Record, fields: Fields, limits: Limits, buffer: Any) -> tuple[Any, Any]:
     field = fields.get("timestamp")
     tokens = record.tokens["timestamp"]
-    micros, good = instants(buffer, tokens.start, tokens.end, tokens.kind != ABSENT, field.zone if field else "UTC")
+    micros, good = _instants(tokens, buffer, field.zone if field else "UTC")
     dead(lines, tokens.kind == ABSENT, Verdict.NO_TIMESTAMP)
     dead(lines, ~good, Verdict.BAD_TIMESTAMP)
     if limits.ahead_of_us is not None:
@@ -79,13 +84,21 @@ def _judge_timestamp(lines: Lines, record: Record, fields: Fields, limits: Limit
     return micros, good
 
 
+def _instants(tokens: Tokens, buffer: Any, zone: str) -> tuple[Any, Any]:
+    present = tokens.kind != ABSENT
+    if tokens.instants is None:
+        return instants(buffer, tokens.start, tokens.end, present, zone)
+    micros, good = tokens.instants
+    return micros, good & present
+
+
 def _cast(field: Field, tokens: Tokens, buffer: Any) -> tuple[Any, Any]:
     """(values, mask of those that fit) for a field's tokens; text has no values of its own."""
     present = tokens.kind != ABSENT
     if field.kind is FieldKind.TEXT:
         return None, present
     if field.kind is FieldKind.TIMESTAMP:
-        return instants(buffer, tokens.start, tokens.end, present, field.zone)
+        return _instants(tokens, buffer, field.zone)
     exactly = field.kind is FieldKind.INTEGER
     low, high = (_INT32[0], _INT32[-1]) if exactly else (-UNITS_MAX, UNITS_MAX)
     found = tokens.numbers or scan(buffer, tokens.start, tokens.end)
@@ -99,6 +112,12 @@ def _cast(field: Field, tokens: Tokens, buffer: Any) -> tuple[Any, Any]:
         if value is not None and low <= value[0] <= high and (value[1] or not exactly):
             units[row], good[row] = value[0], True
     return units, good
+
+
+def typed(field: Field, tokens: Tokens, buffer: Any) -> tuple[pa.Array, Any]:
+    """(the field's values, mask of those that fit) of tokens in the padded `buffer`."""
+    values, good = _cast(field, tokens, buffer)
+    return _array(field, tokens, buffer, values, good), good
 
 
 def _array(field: Field, tokens: Tokens, buffer: Any, values: Any, good: Any) -> pa.Array:
@@ -135,37 +154,16 @@ def _cut_query(endpoint: Tokens, buffer: Any) -> tuple[Any, pa.Array] | None:
     return rows, queries
 
 
+def _templated(paths: pa.Array, rules: tuple[EndpointRule, ...]) -> tuple[pa.Array, Any, pa.Array]:
+    """(endpoints, rows that a rule fitted, their paths)."""
+    endpoints, rows = templated(paths, rules)
+    return endpoints, rows, paths.take(pa.array(rows))
+
+
 def _with_raw(extra: pa.Array, name: str, tokens: Tokens, wrong: Any, buffer: Any) -> pa.Array:
     """`extra` with the value that did not fit its field: the JSON it was, or its text as a JSON string."""
     rows = np.flatnonzero(wrong)
     raw = [bytes(buffer[tokens.start[row] : tokens.end[row]]).decode() for row in rows.tolist()]
     quoted = tokens.kind[rows] == STRING
     values = [json_text(text) if q else text for text, q in zip(raw, quoted.tolist(), strict=True)]
-    return _with_members(extra, name, rows, pa.array(values, pa.string()))
-
-
-def _with_members(extra: pa.Array, key: str, rows: Any, values: pa.Array) -> pa.Array:
-    """Add `"key":value` to the objects of `rows`. Where an object has that key already, underscores make it a new one."""
-    if not len(rows):
-        return extra
-    before = extra.take(pa.array(rows))
-    name = json_text(key)
-    if before.null_count == len(rows):
-        return replaced(extra, rows, pc.binary_join_element_wise(f"{{{name}:", values, "}", ""))
-    plain = before.null_count == 0 and not pc.any(pc.match_substring(before, name)).as_py()
-    if plain:
-        after = pc.binary_join_element_wise(without_last_byte(before), f",{name}:", values, "}", "")
-    else:
-        pairs = zip(before.to_pylist(), values.to_pylist(), strict=True)
-        after = pa.array([_with_member(text, key, value) for text, value in pairs], pa.string())
-    return replaced(extra, rows, after)
-
-
-def _with_member(text: str | None, key: str, value: str) -> str:
-    if text is None:
-        return f"{{{json_text(key)}:{value}}}"
-    if json_text(key) in text:
-        taken = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-        while key in taken:
-            key += "_"
-    return f"{text[:-1]},{json_text(key)}:{value}}}"
+    return with_members(extra, name, rows, pa.array(values, pa.string()))

@@ -1,11 +1,12 @@
 """The formats by name, and the whole way from a body to a block's columns. Called by ingest for each post.
 
-Registering a format: one entry in FORMATS. A body is worked on in chunks, so that memory and cache use do not grow with it.
+Registering a format: one entry in FORMATS, and its name in `model.line_format`; the settings may define more.
+A body is worked on in chunks, so that memory and cache use do not grow with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -14,12 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tailrace.errors import Invalid
-from tailrace.formats import clf, json, json_frame
+from tailrace.formats import clf, json, json_frame, logfmt
 from tailrace.formats.arrays import gather
 from tailrace.formats.base import Decoded, Format, Limits, Lines, Options
 from tailrace.formats.columns import build
 from tailrace.formats.lines import frame_lines, judge_bytes, part
+from tailrace.formats.regex import regex_format
 from tailrace.model.fields import EXTRA, RAW_SCHEMA, FieldKind, Fields
+from tailrace.model.line_format import LineFormat
 from tailrace.model.verdict import REASONS, Verdict
 
 _JSON = Format("json", "NDJSON, a JSON array, or one object", json_frame.frame, json.tokenize)
@@ -27,27 +30,33 @@ _ACCESS = tuple(
     Format(name, f"access log of nginx or Apache ({about}), response time at the end or not", frame_lines, clf.tokenize)
     for name, about in (("combined", "Combined or Common"), ("common", "the same"), ("clf", "the same"))
 )
+_LOGFMT = Format("logfmt", 'key=value key="quoted value", as Go\'s loggers write it', frame_lines, logfmt.tokenize)
 
-FORMATS: dict[str, Format] = {each.name: each for each in (_JSON, *_ACCESS)}
+FORMATS: dict[str, Format] = {each.name: each for each in (_JSON, *_ACCESS, _LOGFMT)}
 
 _CHUNK_BYTES = 4 << 20
 _REASONS = pa.array([None if verdict == 0 else REASONS[verdict] for verdict in Verdict], pa.string())
 
 
-def known_format(name: str) -> Format:
+def known_formats(defined: Sequence[LineFormat] = ()) -> dict[str, Format]:
+    """By name: the formats that are built in, and those that the settings define."""
+    return FORMATS | {each.name: regex_format(each) for each in defined}
+
+
+def known_format(name: str, defined: Sequence[LineFormat] = ()) -> Format:
     """Raises Invalid, naming the formats there are."""
-    found = FORMATS.get(name)
+    found = FORMATS.get(name) or next((regex_format(each) for each in defined if each.name == name), None)
     if found is None:
-        raise Invalid(f"format `{name}` is not known", hint=f"use one of: {', '.join(sorted(FORMATS))}")
+        raise Invalid(f"format `{name}` is not known", hint=f"use one of: {', '.join(sorted(known_formats(defined)))}")
     return found
 
 
 def decode(
-    body: bytes | memoryview, format_name: str, fields: Fields, limits: Limits, options: Options | None = None
+    body: bytes | memoryview, format_: Format | str, fields: Fields, limits: Limits, options: Options | None = None
 ) -> Decoded:
-    """Every non-blank line of `body` as one row, good or dead. Raises Invalid only for a format that is not known."""
+    """Every non-blank line of `body` as one row, good or dead. Raises Invalid only for a name of a format that is not known."""
     options = options or Options()
-    chosen = known_format(format_name)
+    chosen = known_format(format_) if isinstance(format_, str) else format_
     lines = chosen.frame(body)
     judge_bytes(lines, limits)
     chunks = [_decode_chunk(chunk, chosen, fields, limits, options) for chunk in _chunks(lines)]
@@ -75,7 +84,7 @@ def _decode_chunk(
     lines: Lines, chosen: Format, fields: Fields, limits: Limits, options: Options
 ) -> tuple[pa.Table, pa.Table, pa.Array]:
     record = chosen.tokenize(lines, fields, limits, options)
-    columns = build(lines, record, fields, limits).cast(fields.block_schema())
+    columns = build(lines, record, fields, limits, options.endpoint_rules).cast(fields.block_schema())
     nobody = np.zeros(lines.count, bool)
     raw = gather(lines.buffer, lines.start, lines.end, nobody, pa.binary())
     reason = _REASONS.take(pa.array(lines.verdict)) if lines.verdict.any() else pa.nulls(lines.count, pa.string())

@@ -8,13 +8,14 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from tailrace.formats.arrays import gather, json_objects, scatter
-from tailrace.formats.base import ABSENT, LITERAL, STRING, Limits, Lines, Options, Record, Side, Tokens
-from tailrace.formats.json_careful import Place, tokenize_rows, unquoted
-from tailrace.formats.json_keys import Source, sources
+from tailrace.formats.arrays import gather, json_objects
+from tailrace.formats.base import ABSENT, LITERAL, STRING, Limits, Lines, Options, Record, Side
+from tailrace.formats.json_careful import members, tokenize_rows, unquoted
 from tailrace.formats.json_match import Marks, Match, mark, match
 from tailrace.formats.json_template import BRACKETS_MAX, Member, Template, learn
+from tailrace.formats.parts import Part, Place, joined
 from tailrace.model.fields import Fields
+from tailrace.model.sources import Source, sources
 
 _ROWS_MIN = 24
 """Fewer lines than this are read one at a time: a shape would cost more than it saves."""
@@ -22,9 +23,6 @@ _ROWS_WORTH = 128
 """A shape with fewer lines than this did not pay; after `_POOR_MAX` of them the rest is read one at a time."""
 _POOR_MAX = 8
 _RECENT_MAX = 64
-
-Part = tuple[Any, dict[str, Place], pa.Array]
-"""Lines (ascending indices), the places by field, their `extra`."""
 
 
 class _Recent:
@@ -63,9 +61,8 @@ def tokenize(lines: Lines, fields: Fields, limits: Limits, options: Options) -> 
     if len(left) >= _ROWS_MIN:
         left, parts = _by_shape(lines, left, plan, limits, side)
     if len(left):
-        parts.append((left, *tokenize_rows(lines, left, plan, limits, side)))
-    extra = scatter([(rows, extra) for rows, _, extra in parts], lines.count, pa.string())
-    return Record({source.field: _spread(parts, source.field, lines.count) for source in plan}, extra, side)
+        parts.append((left, *tokenize_rows(lines, left, plan, lambda line: members(line, limits.depth_max), side)))
+    return joined(parts, fields.names, lines.count, side)
 
 
 def _by_shape(lines: Lines, left: Any, plan: tuple[Source, ...], limits: Limits, side: Side) -> tuple[Any, list[Part]]:
@@ -169,14 +166,3 @@ def _place(member: Member, template: Template, found: Match, lines: Lines, side:
             start[row] = side.add(text)
             end[row] = start[row] + len(text)
     return start, end, np.full(count, STRING, np.uint8), None
-
-
-def _spread(parts: list[Part], field: str, count: int) -> Tokens:
-    """The places that the parts found for a field, in the order of the lines."""
-    if len(parts) == 1 and len(parts[0][0]) == count:
-        return Tokens(*parts[0][1][field]) if field in parts[0][1] else Tokens.absent(count)
-    tokens = Tokens.absent(count)
-    for rows, places, _ in parts:
-        if field in places:
-            tokens.start[rows], tokens.end[rows], tokens.kind[rows], _ = places[field]
-    return tokens

@@ -8,6 +8,7 @@ Of keys that repeat, the last counts.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -16,16 +17,15 @@ import numpy as np
 import pyarrow as pa
 
 from tailrace.formats.arrays import json_text
-from tailrace.formats.base import ABSENT, LITERAL, STRING, Limits, Lines, Side
-from tailrace.formats.json_keys import Source
+from tailrace.formats.base import ABSENT, LITERAL, STRING, Lines, Side
 from tailrace.formats.lines import unescaped_quotes
-from tailrace.formats.numbers import Scan
+from tailrace.formats.parts import Place
+from tailrace.model.sources import Source
 from tailrace.model.verdict import Verdict
 
 _CACHED_KEY_MAX = 64
 Members = dict[str, msgspec.Raw]
-Place = tuple[Any, Any, Any, Scan | None]
-"""start, end, kind, numbers: where a field's text stands, as in Tokens."""
+"""Raw JSON text by key."""
 
 _MEMBERS = msgspec.json.Decoder(Members)
 _ANY = msgspec.json.Decoder(msgspec.Raw)
@@ -79,15 +79,18 @@ def _mend(match: re.Match[bytes]) -> bytes:
 
 
 def tokenize_rows(
-    lines: Lines, rows: Any, plan: tuple[Source, ...], limits: Limits, side: Side
+    lines: Lines, rows: Any, plan: tuple[Source, ...], read: Callable[[bytes], Members | Verdict], side: Side
 ) -> tuple[dict[str, Place], pa.Array]:
-    """Fields of the lines `rows`: (start, end, kind, None) by field name, and `extra`. Text goes to `side`; sets verdicts."""
+    """Fields of the lines `rows`: (start, end, kind, None) by field name, and `extra`. Text goes to `side`; sets verdicts.
+
+    `read`: the members of one line, or why it has none.
+    """
     texts: list[bytes] = []
     kinds = bytearray()
     extra: list[str | None] = []
     choices = [(source.own, source.keys[1:]) for source in plan]
     for row in rows.tolist():
-        found = members(lines.text(row), limits.depth_max)
+        found = read(lines.text(row))
         if isinstance(found, Verdict):
             lines.verdict[row] = found
             found = {}

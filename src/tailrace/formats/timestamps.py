@@ -47,7 +47,7 @@ def instant(text: bytes, zone: str = "UTC") -> int | None:
     """None if `text` is no instant, or is outside the years 1 to 9999."""
     text = text.strip(b" \t\r\n")
     match = _ISO.fullmatch(text) or _ACCESS.fullmatch(text)
-    found = _calendar(match.groupdict(), zone) if match else _since_epoch(text)
+    found = calendar(match.groupdict(), zone) if match else _since_epoch(text)
     return found if found is not None and FIRST_US <= found <= LAST_US else None
 
 
@@ -62,7 +62,8 @@ def _since_epoch(text: bytes) -> int | None:
     return -units - bool(dropped.strip(b"0")) if negative else units
 
 
-def _calendar(part: dict[str, bytes | None], zone: str) -> int | None:
+def calendar(part: dict[str, bytes | None], zone: str) -> int | None:
+    """From texts Y, M or Mon, D, h, m, s, f, zone (sign, zh, zm), as far as there are; None if there is no such time."""
     month = part.get("Mon")
     if month is not None and month not in _MONTHS:
         return None
@@ -76,10 +77,10 @@ def _calendar(part: dict[str, bytes | None], zone: str) -> int | None:
         return None
     micros = int((part.get("f") or b"0")[:6].ljust(6, b"0"))
     local = (midnight.toordinal() - 719_163) * _DAY_US + (hour * 3600 + minute * 60 + second) * _SECOND_US + micros
-    if part["zone"] is None:
+    if part.get("zone") is None:
         return local - _zone_offset_us(zone, local)
     offset = (zone_hour * 3600 + zone_minute * 60) * _SECOND_US
-    return local + offset if part["sign"] == b"-" else local - offset
+    return local + offset if part.get("sign") == b"-" else local - offset
 
 
 def _zone_offset_us(zone: str, local_us: int) -> int:
@@ -100,7 +101,7 @@ def _zone(name: str) -> ZoneInfo:
 def instants(buffer: Any, start: Any, end: Any, present: Any, zone: str) -> tuple[Any, Any]:
     """(microseconds, mask of those that could be read) of the texts at `start`..`end` where `present`."""
     value, good = np.zeros(len(start), np.int64), np.zeros(len(start), bool)
-    for rows in _groups(end - start, present):
+    for rows in groups(end - start, present):
         micros, done = _column(buffer, start[rows], end[rows], zone)
         value[rows], good[rows] = micros, done
     for row in np.flatnonzero(present & ~good).tolist():
@@ -110,7 +111,7 @@ def instants(buffer: Any, start: Any, end: Any, present: Any, zone: str) -> tupl
     return value, good
 
 
-def _groups(length: Any, present: Any) -> Iterator[Any]:
+def groups(length: Any, present: Any) -> Iterator[Any]:
     """Rows by length of text, the commonest lengths only."""
     counts: Any = np.bincount(np.where(present, np.minimum(length, _WIDTH_MAX + 1), 0), minlength=2)
     counts[0] = counts[_WIDTH_MAX + 1 :] = 0
@@ -134,7 +135,7 @@ def _column(buffer: Any, start: Any, end: Any, zone: str) -> tuple[Any, Any]:
         micros, good = _within_minute(buffer, start, match)
         if good.all():
             return micros, good
-    return _calendar_column(list(characters(buffer, start, len(first))), match)
+    return calendar_column(list(characters(buffer, start, len(first))), match)
 
 
 def _epoch_column(buffer: Any, start: Any, end: Any) -> tuple[Any, Any]:
@@ -171,8 +172,11 @@ def _within_minute(buffer: Any, start: Any, match: re.Match[bytes]) -> tuple[Any
     return local, good & (local >= FIRST_US) & (local <= LAST_US)
 
 
-def _calendar_column(columns: list[Any], match: re.Match[bytes]) -> tuple[Any, Any]:
-    """`columns`: the n-th byte of every text. Good where a text has the shape of `match` and names a real time."""
+def calendar_column(columns: list[Any], match: re.Match[bytes]) -> tuple[Any, Any]:
+    """`columns`: the n-th byte of every text. Good where a text has the shape of `match` and names a real time.
+
+    `match` has groups as `calendar`. Every digit in it is taken to be one of a number.
+    """
     good = np.ones(len(columns[0]), bool)
     free = {match.start(name) for name in ("sign",) if name in match.re.groupindex and match[name]}
     if "Mon" in match.re.groupindex:
@@ -201,7 +205,7 @@ def _calendar_column(columns: list[Any], match: re.Match[bytes]) -> tuple[Any, A
     micros = _fraction(columns, match, 0)
     local = _days_since_1970(year, month, day) * _DAY_US
     local += (hour * 3600 + minute * 60 + second) * _SECOND_US + micros
-    if match["sign"]:
+    if "sign" in match.re.groupindex and match["sign"]:
         sign = columns[match.start("sign")]
         good &= (sign == ord("+")) | (sign == ord("-"))
         local -= np.where(sign == ord("-"), -1, 1) * (zone_hour * 3600 + zone_minute * 60) * _SECOND_US

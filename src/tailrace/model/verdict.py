@@ -18,6 +18,7 @@ class Verdict(IntEnum):
     NO_TIMESTAMP = 7
     BAD_TIMESTAMP = 8
     TOO_FAR_AHEAD = 9
+    NO_BEGINNING = 10
 
 
 REASONS: dict[Verdict, str] = {
@@ -30,4 +31,5 @@ REASONS: dict[Verdict, str] = {
     Verdict.NO_TIMESTAMP: "has no timestamp",
     Verdict.BAD_TIMESTAMP: "has a timestamp that cannot be read",
     Verdict.TOO_FAR_AHEAD: "has a timestamp further in the future than the limit",
+    Verdict.NO_BEGINNING: "continues a record whose beginning is not in the same post",
 }

@@ -8,7 +8,6 @@ from tailrace.batch.dead_letters import DeadLetterStore
 from tailrace.config.settings import Settings
 from tailrace.dashboard.api import create_app
 from tailrace.dashboard.services import NodeServices, ProcessInfo
-from tailrace.formats.base import Limits
 from tailrace.pipeline.role import RoleArguments
 from tailrace.pipeline.run_file import read_run_file
 from tailrace.pipeline.sealer import run_sealer
@@ -60,15 +59,7 @@ def _services(settings: Settings, stream: EmbeddedStream, store: ManifestStore, 
     )
     store_of_letters = DeadLetterStore(settings.dead_letters_path)
     letters = DeadLetters(stream, store_of_letters)
-    ingest = settings.ingest
-    redriver = Redriver(
-        stream,
-        store_of_letters,
-        settings.fields,
-        Limits(ingest.line_bytes_max, ingest.depth_max),
-        ingest.key_field,
-        clock,
-    )
+    redriver = Redriver(stream, store_of_letters, settings, clock)
     return NodeServices(
         stream=stream,
         follower=follower,

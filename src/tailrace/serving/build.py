@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tailrace.batch.base import LakeSnapshot
 from tailrace.batch.recompute import recompute
+from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock
 from tailrace.states.compaction import roll_up
 from tailrace.states.manifest import BuildProgress, ManifestStore, ViewStates, WantedView
@@ -44,11 +45,17 @@ class Builder:
     """One per batch process. `compiled`: a view's SQL -> its plan."""
 
     def __init__(
-        self, store: ManifestStore, states_dir: Path, compiled: Callable[[str], CompiledView], clock: Clock
+        self,
+        store: ManifestStore,
+        states_dir: Path,
+        compiled: Callable[[str], CompiledView],
+        fields: Fields,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._states_dir = states_dir
         self._compiled = compiled
+        self._fields = fields
         self._clock = clock
         self._builds: dict[tuple[str, str], _Build] = {}
         self._rows_left = 0
@@ -104,7 +111,7 @@ class Builder:
             if rows >= self._rows_left:
                 through = min(last, following.epoch_first - 1)
                 break
-        tables, records = recompute(view, waiting, shard, first, through)
+        tables, records = recompute(view, waiting, shard, first, through, self._fields)
         now_us = self._clock.now_us()
         segment = write_batch_segment(
             self._states_dir,

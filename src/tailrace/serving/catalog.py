@@ -49,7 +49,7 @@ class Catalog:
     def __init__(self, views_dir: Path, fields: Fields) -> None:
         self._views_dir = views_dir
         self._fields = fields
-        self._shipped = {name: compile_view(sql, fields) for name, sql in shipped_views()}
+        self._shipped = {name: _compile_shipped(name, sql, fields) for name, sql in shipped_views()}
         self._stamps: dict[Path, tuple[int, int]] = {}
         self._good: dict[Path, CompiledView] = {}
         self._problems: dict[Path, FileProblem] = {}
@@ -96,6 +96,17 @@ class Catalog:
             own[view.name] = path
             views[view.name] = view
         return CatalogState(views, frozenset(self._shipped) - own.keys(), tuple(problems[p] for p in sorted(problems)))
+
+
+def _compile_shipped(name: str, sql: str, fields: Fields) -> CompiledView:
+    """Raises Invalid where the settings have made another field of one that the view reads."""
+    try:
+        return compile_view(sql, fields)
+    except ViewError as error:
+        raise Invalid(
+            f"the shipped view `{name}` cannot be computed from the fields of the settings: {error.message}",
+            hint="leave the default fields their types, and give yours other names",
+        ) from error
 
 
 def _stamps(folder: Path) -> dict[Path, tuple[int, int]]:

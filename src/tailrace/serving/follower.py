@@ -18,9 +18,9 @@ from tailrace.serving.pin import Pinned
 from tailrace.serving.tail import TailBuffer
 from tailrace.speed.base import MakeSpeed
 from tailrace.speed.pace import pause_s
-from tailrace.states.manifest import Manifest, ManifestStore
+from tailrace.states.manifest import Manifest, ManifestStore, ViewStates
 from tailrace.stream.base import StreamBackend
-from tailrace.views import CompiledView, compile_view
+from tailrace.views import CompiledView, compiled_or_none
 
 LOG = logging.getLogger(__name__)
 LOOK_S = 0.2
@@ -53,7 +53,7 @@ class Follower:
         self._fields = fields
         self._clock = clock
         self._poll_s = poll_s
-        self._compiled: dict[str, CompiledView] = {}
+        self._compiled: dict[str, CompiledView | None] = {}
         self._manifest: Manifest | None = None
         self._served: dict[str, CompiledView] = {}
         self._previous: dict[str, CompiledView] = {}
@@ -110,8 +110,8 @@ class Follower:
         known = self._manifest.generation if self._manifest else -1
         if self._store.generation() != known:
             self._manifest = self._store.current()
-            self._served = {name: self._compile(v.sql) for name, v in self._manifest.views.items()}
-            self._previous = {name: self._compile(v.sql) for name, v in self._manifest.previous.items()}
+            self._served = self._as_served(self._manifest.views)
+            self._previous = self._as_served(self._manifest.previous)
             self._drift_rows = self._store.drift_rows()
             changed = True
         if changed:
@@ -190,9 +190,15 @@ class Follower:
     def _ready(self, view: CompiledView) -> None:
         self._store.mark_speed_ready(view.name, view.version)
 
-    def _compile(self, sql: str) -> CompiledView:
+    def _as_served(self, views: Mapping[str, ViewStates]) -> dict[str, CompiledView]:
+        """The views of a manifest, less those that mean something else under the fields of now: their next version is being built."""
+        compiled = {name: self._compile(states.sql) for name, states in views.items()}
+        return {n: v for n, v in compiled.items() if v is not None and v.version == views[n].version}
+
+    def _compile(self, sql: str) -> CompiledView | None:
+        """None if it names a field that is gone."""
         if sql not in self._compiled:
-            self._compiled[sql] = compile_view(sql, self._fields)
+            self._compiled[sql] = compiled_or_none(sql, self._fields)
         return self._compiled[sql]
 
     def _fail(self, error: TailraceError) -> None:

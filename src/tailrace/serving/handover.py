@@ -17,7 +17,7 @@ import msgspec
 from tailrace.batch.base import Lake, LakeSnapshot
 from tailrace.batch.recompute import recompute
 from tailrace.config.settings import RetentionSettings
-from tailrace.errors import Corrupt
+from tailrace.errors import Corrupt, ViewError
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock
 from tailrace.serving.build import Builder
@@ -75,7 +75,7 @@ class Handover:
         self._compiled: dict[str, CompiledView] = {}
         self._last_moved = ""
         self._rebuilt: dict[str, int] = {}
-        self._builder = Builder(store, states_dir, self._compile, clock)
+        self._builder = Builder(store, states_dir, self._compile, fields, clock)
         self._tidy = Tidy(store, states_dir, self._compile, clock, segments_min, retention or RetentionSettings())
 
     def cycle(self) -> CycleReport:
@@ -141,7 +141,8 @@ class Handover:
         self._rebuilt.clear()
         self._builder.begin_cycle()
         for wanted in self._store.wanted():
-            served, before = manifest.views.get(wanted.name), self._kept(manifest.previous.get(wanted.name))
+            served = self._still_meant(manifest.views.get(wanted.name))
+            before = self._still_meant(self._kept(manifest.previous.get(wanted.name)))
             found = self._version(wanted, served, before, rebuilds, lake, frontier)
             if found is None:
                 continue
@@ -163,6 +164,8 @@ class Handover:
         frontier: dict[str, int],
     ) -> ViewStates | None:
         """What serves the view from now on; None if nothing can yet."""
+        if not self._means_the_same(wanted.sql, wanted.version):
+            return served  # the node has not said yet what it wants under the fields of now
         asked_us = rebuilds.get(wanted.name, 0)
         if served is not None and served.version == wanted.version and not asked_us:
             return served
@@ -180,6 +183,20 @@ class Handover:
         if before is None or self._clock.now_us() - before.replaced_us > PREVIOUS_KEPT_US:
             return None
         return before
+
+    def _still_meant(self, states: ViewStates | None) -> ViewStates | None:
+        """None if the version was made of other fields than those of now."""
+        if states is None or self._means_the_same(states.sql, states.version):
+            return states
+        LOG.info("view %s: its version %s was made of other fields", states.name, states.version)
+        return None
+
+    def _means_the_same(self, sql: str, version: str) -> bool:
+        """Whether the view is of this version under the fields of now."""
+        try:
+            return self._compile(sql).version == version
+        except ViewError:
+            return False
 
     def _compile(self, sql: str) -> CompiledView:
         if sql not in self._compiled:
@@ -253,7 +270,7 @@ class Handover:
         mine = [
             f for f in lake.files if f.shard_id == shard and f.epoch_last >= epochs[0] and f.epoch_first <= epochs[1]
         ]
-        return recompute(view, mine, shard, *epochs)
+        return recompute(view, mine, shard, *epochs, self._fields)
 
     def _speed_states(self, view: CompiledView, shard: str, epochs: tuple[int, int]) -> tuple[StateTables, int]:
         segments: list[SpeedSegment] = []

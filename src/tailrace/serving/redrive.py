@@ -15,9 +15,11 @@ import msgspec
 import pyarrow as pa
 
 from tailrace.batch.dead_letters import DeadLetterStore
-from tailrace.formats.base import Limits, Options
+from tailrace.config.settings import Settings
+from tailrace.formats.base import Format
 from tailrace.formats.decode import decode, known_format
-from tailrace.model.fields import RAW_SCHEMA, VERDICT, Fields
+from tailrace.formats.reading import limits_of, options_of
+from tailrace.model.fields import RAW_SCHEMA, VERDICT
 from tailrace.model.verdict import REASONS, Verdict
 from tailrace.runtime.clock import Clock
 from tailrace.serving.dead_letters import DeadLetters
@@ -102,29 +104,26 @@ class Redriver:
         self,
         stream: StreamBackend,
         store: DeadLetterStore,
-        fields: Fields,
-        limits: Limits,
-        key_field: str,
+        settings: Settings,
         clock: Clock,
     ) -> None:
         self._stream = stream
         self._store = store
         self._letters = DeadLetters(stream, store)
-        self._fields = fields
-        self._limits = limits
-        self._key_field = key_field
+        self._settings = settings
+        self._fields = settings.fields
         self._clock = clock
 
     def run(self, wish: Redrive) -> Redriven:
         """Raises Invalid (a format, an id that is none), NotFound (a letter that is not kept), Unavailable (it cannot be appended:
         what was is marked, and the same call goes on)."""
-        known_format(wish.format)
+        chosen = known_format(wish.format, self._settings.formats)
         tally = _Tally()
         for letters in self._chosen(wish):
             tally.counts["looked_at"] += len(letters)
             waiting = [letter for letter in letters if letter.redriven_at_us is None]
             tally.counts["already"] += len(letters) - len(waiting)
-            for read in self._read(waiting, wish):
+            for read in self._read(waiting, chosen, wish):
                 self._send(read, tally, preview=wish.preview)
         return Redriven(
             preview=wish.preview, reasons=dict(tally.reasons.most_common()), samples=tally.samples, **tally.counts
@@ -142,20 +141,21 @@ class Redriver:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def _read(self, letters: Sequence[DeadLetter], wish: Redrive) -> Iterator[_Read]:
+    def _read(self, letters: Sequence[DeadLetter], chosen: Format, wish: Redrive) -> Iterator[_Read]:
         """All letters, in their order."""
         for alone, group in groupby(letters, key=_alone):
             for part in [[letter] for letter in group] if alone else [list(group)]:
-                found = self._decoded(part, wish)
+                found = self._decoded(part, chosen, wish)
                 if found is None and len(part) > 1:
-                    yield from (self._decoded([letter], wish) or self._unread(letter) for letter in part)
+                    yield from (self._decoded([letter], chosen, wish) or self._unread(letter) for letter in part)
                 else:
                     yield found or self._unread(part[0])
 
-    def _decoded(self, letters: list[DeadLetter], wish: Redrive) -> _Read | None:
+    def _decoded(self, letters: list[DeadLetter], chosen: Format, wish: Redrive) -> _Read | None:
         """None if they are not one record each: blank now, or several."""
-        options = Options(wish.key_field or self._key_field, wish.response_time)
-        found = decode(b"\n".join(x.raw for x in letters), wish.format, self._fields, self._limits, options)
+        options = options_of(self._settings, wish.key_field, wish.response_time)
+        limits = limits_of(self._settings, self._clock.now_us())
+        found = decode(b"\n".join(x.raw for x in letters), chosen, self._fields, limits, options)
         return _Read(letters, found.columns, found.raw, found.keys) if found.count == len(letters) else None
 
     def _unread(self, letter: DeadLetter) -> _Read:

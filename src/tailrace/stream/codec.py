@@ -23,7 +23,8 @@ import numpy as np
 import pyarrow as pa
 
 from tailrace.errors import Corrupt, Invalid
-from tailrace.model.fields import VERDICT
+from tailrace.formats.evolve import evolved
+from tailrace.model.fields import EXTRA, VERDICT, Fields
 
 VERSION = 1
 _HEADER_BYTES = 8
@@ -107,18 +108,14 @@ def plain(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def arrange(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """`table` with the columns of `schema` in its order; a field that the block does not know is null.
+def arranged(table: pa.Table, fields: Fields) -> pa.Table:
+    """`table` (columns of a block) with the columns of `fields` in their order; text stays dictionary-encoded where it is.
 
-    Text stays dictionary-encoded where it is. Blocks outlive changes of the field list; this is where old ones are read.
+    Blocks outlive changes of the field list; this is where old ones are read.
     """
-    if table.schema.names == schema.names:
-        return table
-    have = set(table.schema.names)
-    return pa.table(
-        [table.column(f.name) if f.name in have else pa.nulls(table.num_rows, f.type) for f in schema],
-        names=schema.names,
-    )
+    names = [VERDICT, *fields.names, EXTRA]
+    found = evolved(table, fields)
+    return found if found.column_names == names else found.select(names)
 
 
 def concat(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:

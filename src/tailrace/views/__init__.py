@@ -3,8 +3,17 @@
 Called by speed, batch and serving. It runs no view itself and reads no records.
 """
 
-from tailrace.views.compile import compile_view
+from tailrace.views.compile import compile_view, compiled_or_none
 from tailrace.views.folder import load_folder, shipped_views
 from tailrace.views.plan import CompiledView, KeyColumn, OutputColumn, ScalarState
 
-__all__ = ["CompiledView", "KeyColumn", "OutputColumn", "ScalarState", "compile_view", "load_folder", "shipped_views"]
+__all__ = [
+    "CompiledView",
+    "KeyColumn",
+    "OutputColumn",
+    "ScalarState",
+    "compile_view",
+    "compiled_or_none",
+    "load_folder",
+    "shipped_views",
+]

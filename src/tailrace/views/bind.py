@@ -16,7 +16,7 @@ from tailrace.views.bind_window import window_us
 from tailrace.views.expression import Expression, inputs
 from tailrace.views.parse import Source, printed
 from tailrace.views.plan import WINDOW_COLUMN, CompiledView, KeyColumn, OutputColumn, plan_version
-from tailrace.views.scope import RecordScope, nearest
+from tailrace.views.scope import RecordScope, nearest, readings
 
 KEYS_MAX = 16
 OUTPUTS_MAX = 64
@@ -67,7 +67,7 @@ def bind(name: str, tree: exp.Select, source: Source, sql: str, fields: Fields) 
         register_aggs=states.register_aggs,
         where=condition,
     )
-    return dataclasses.replace(plan, version=plan_version(plan))
+    return dataclasses.replace(plan, version=plan_version(plan, readings(plan.inputs(), fields)))
 
 
 def _bind_item(

@@ -22,3 +22,11 @@ def compile_view(sql: str, fields: Fields) -> CompiledView:
         return bind(name, tree, source, sql.strip(), fields)
     except RecursionError as error:
         raise ViewError("the view is nested too deeply", hint="split it, or use IN (...) for a list") from error
+
+
+def compiled_or_none(sql: str, fields: Fields) -> CompiledView | None:
+    """A view that compiled once, perhaps under other fields; None if it does not under these."""
+    try:
+        return compile_view(sql, fields)
+    except ViewError:
+        return None

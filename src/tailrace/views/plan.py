@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tailrace.views.expression import Expression, canonical
+from tailrace.views.expression import Column, Expression, ExtraText, canonical, inputs
 
 STATE_FORMAT = 1
 """Raise it when the same plan makes other state bytes: buckets, registers, fixed point, the functions' meaning."""
@@ -96,13 +97,23 @@ class CompiledView:
     register_aggs: tuple[RegisterAgg, ...]
     where: Expression | None
 
+    def inputs(self) -> frozenset[Column | ExtraText]:
+        """What it reads of a record."""
+        roots = [self.where, *(k.expression for k in self.keys)]
+        roots += [root for s in self.scalars for root in (s.argument, s.filter)]
+        roots += [root for b in self.bin_aggs for root in (b.argument, b.filter)]
+        roots += [root for r in self.register_aggs for root in (r.argument, r.filter)]
+        return frozenset(found for root in roots if root is not None for found in inputs(root))
+
     def output(self, name: str) -> OutputColumn | None:
         """The output of that name, in any case."""
         return next((o for o in self.outputs if o.name.lower() == name.lower()), None)
 
 
-def plan_version(view: CompiledView) -> str:
+def plan_version(view: CompiledView, readings: Sequence[Sequence[str]] = ()) -> str:
     """First 16 hex digits of SHA-256 over the normalised plan of `view`; its own `version` and `sql` are not part of it.
+
+    `readings`: what else decides what the view's fields hold in records that were stored under other settings (`scope.readings`).
 
     The view's name is part of it, since states are stored by version; the case of names, comments and white space are not.
     """
@@ -119,5 +130,7 @@ def plan_version(view: CompiledView) -> str:
         "registers": [[canonical(r.argument), canonical(r.filter)] for r in view.register_aggs],
         "outputs": [[o.name.lower(), o.kind, o.sql_type, o.states, o.agg, o.quantile, o.scale] for o in view.outputs],
     }
+    if readings:
+        plan["readings"] = readings
     text = json.dumps(plan, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

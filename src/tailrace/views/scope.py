@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from tailrace.model.fields import EXTRA, Field, FieldKind, Fields
-from tailrace.views.expression import INTEGER, RAW_MAX, TEXT, TIMESTAMP, Column, Type, decimal
+from tailrace.model.fields import DEFAULT_FIELDS, EXTRA, Field, FieldKind, Fields
+from tailrace.views.expression import INTEGER, RAW_MAX, TEXT, TIMESTAMP, Column, ExtraText, Type, decimal
 from tailrace.views.plan import KeyColumn
 
 
@@ -72,6 +72,25 @@ class KeyScope:
             f"view `{self._view_name}` cannot be filtered by `{name}`: {has}",
             "times go into from= and to=; any other filter needs the records: POST /v1/query with SQL over logs",
         )
+
+
+def readings(read: Iterable[Column | ExtraText], fields: Fields) -> list[list[str]]:
+    """What the settings say about the inputs of a view beyond their types, sorted: the key and the zone of a field where they are its
+    own, and which members of `extra` are fields, since records have them in `extra` only from before or after that."""
+    found: set[tuple[str, ...]] = set()
+    for each in read:
+        if isinstance(each, Column):
+            field = fields.get(each.name)
+            if field is not None and (field.source or field.zone != "UTC"):
+                found.add(("field", field.name, field.key, field.zone))
+        else:
+            found |= {("member", each.path[0], f.name) for f in fields.all if _may_move(each.path[0], f)}
+    return [list(each) for each in sorted(found)]
+
+
+def _may_move(key: str, field: Field) -> bool:
+    """Whether the settings alone make `key` be in the field instead of in `extra`."""
+    return (key == field.key and field.key != field.name) or (key == field.name and DEFAULT_FIELDS.get(key) is None)
 
 
 def field_type(field: Field) -> Type:

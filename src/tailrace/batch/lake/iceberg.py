@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.io.pyarrow import parquet_file_to_data_file
@@ -61,7 +62,8 @@ SNAPSHOTS_KEPT = 16
 
 
 class IcebergLake(IcebergReader):
-    """See WritableLake. Creates the table when first opened, and adds columns for fields that are new in the configuration."""
+    """See WritableLake. Creates the table when first opened, and adds columns for fields that are new in the configuration
+    or have another type in it."""
 
     def __init__(self, folder: Path, fields: Fields, clock: Clock | None = None) -> None:
         super().__init__(folder)
@@ -70,7 +72,7 @@ class IcebergLake(IcebergReader):
         self._clock = clock or SystemClock()
         self._catalog = _open_catalog(folder)
         self._table = _open_table(self._catalog, self._warehouse, fields)
-        self._file_schema = parquet_schema(self._table.schema())
+        self._file_schema = parquet_schema(self._table.schema(), fields)
         now_us = self._clock.now_us()
         remove_metadata(self._table, self._warehouse, now_us)
         self._outdated = Outdated(outdated_files(self._table, self._warehouse))
@@ -83,13 +85,14 @@ class IcebergLake(IcebergReader):
             self._table.refresh()
         return snapshot
 
-    def stage(self, shard_id: str, epoch_first: int, epoch_last: int) -> IcebergStage:
+    def stage(self, shard_id: str, epoch_first: int, epoch_last: int, like: LakeFile | None = None) -> IcebergStage:
         folder = self.data_dir / shard_id
         if not folder.exists():
             folder.mkdir()
             sync_folder(self.data_dir)
         path = folder / f"{epoch_first:010d}-{epoch_last:010d}-{unique_id()}.parquet"
-        return IcebergStage(ParquetStage(path, self._file_schema), shard_id, epoch_first, epoch_last)
+        schema = self._file_schema if like is None else pq.read_schema(like.path)
+        return IcebergStage(ParquetStage(path, schema), shard_id, epoch_first, epoch_last)
 
     def append(self, files: Sequence[StagedFile], marks: Mapping[str, LakeMark]) -> LakeSnapshot:
         before = marks_of(self._table.metadata.current_snapshot())
@@ -249,8 +252,12 @@ def _open_table(catalog: SqlCatalog, warehouse: Path, fields: Fields) -> Table:
     table = catalog.load_table((NAMESPACE, TABLE))
     added = new_columns(table.schema(), fields)
     if added:
-        with table.update_schema() as update:
+        held = set(table.schema().column_names)
+        # A column that gets another type becomes a new one of the same name: files keep the old one.
+        with table.update_schema(allow_incompatible_changes=True) as update:
             for column in added:
+                if column.name in held:
+                    update.delete_column(column.name)
                 update.add_column(column.name, column.field_type)
     return table
 

@@ -31,7 +31,7 @@ from pyiceberg.types import (
 
 from tailrace.batch.base import LakeFile, LakeMark, LakeTotals, LakeTrim
 from tailrace.batch.lake.local_io import local_path
-from tailrace.errors import Corrupt, Invalid
+from tailrace.errors import Corrupt
 from tailrace.model.fields import LAKE_COLUMNS, Fields
 
 NAMESPACE = "tailrace"
@@ -93,30 +93,19 @@ def table_schema(fields: Fields) -> Schema:
 
 
 def new_columns(schema: Schema, fields: Fields) -> list[NestedField]:
-    """Columns that the configuration has and the table has not. Raises Invalid where both have one of different types."""
-    missing = []
-    for wanted in table_schema(fields).fields:
-        try:
-            held = schema.find_field(wanted.name)
-        except ValueError:
-            missing.append(wanted)
-            continue
-        if held.field_type != wanted.field_type:
-            raise Invalid(
-                f"field `{wanted.name}` is `{wanted.field_type}` in the configuration and `{held.field_type}` in the lake",
-                hint="give the field its old type, or another name",
-            )
-    return missing
+    """Columns that the configuration has and the table has not, or has with another type: that one is another column."""
+    held = {column.name: column.field_type for column in schema.fields}
+    return [wanted for wanted in table_schema(fields).fields if held.get(wanted.name) != wanted.field_type]
 
 
-def parquet_schema(schema: Schema) -> pa.Schema:
-    """Columns of a data file, with Iceberg's field ids."""
-    return pa.schema(
-        [
-            pa.field(f.name, arrow_type(f.field_type), metadata={"PARQUET:field_id": str(f.field_id)})
-            for f in schema.fields
-        ]
-    )
+def parquet_schema(schema: Schema, fields: Fields | None = None) -> pa.Schema:
+    """Columns of a data file, with Iceberg's field ids: those of `fields`, or all. The table also has those that are fields no more."""
+    wanted = schema.column_names if fields is None else table_schema(fields).column_names
+    return pa.schema([_with_id(column) for column in schema.fields if column.name in wanted])
+
+
+def _with_id(column: NestedField) -> pa.Field:
+    return pa.field(column.name, arrow_type(column.field_type), metadata={"PARQUET:field_id": str(column.field_id)})
 
 
 def encode_marks(marks: Mapping[str, LakeMark]) -> str:
@@ -177,10 +166,12 @@ class FileReader:
         self._warehouse = warehouse
         schema = metadata.schema()
         self._columns = {name: schema.find_field(name) for name in _BOUNDED}
-        self._names = {f.field_id: f.name for f in schema.fields}
-        self._sets: dict[frozenset[str], frozenset[str]] = {}
+        # A file keeps the columns of its time, and so does the table its schemas.
+        self._all = {f.field_id: f for each in metadata.schemas for f in each.fields}
+        self._sets: dict[frozenset[int], tuple[frozenset[str], pa.Schema]] = {}
 
     def lake_file(self, entry: DataFile) -> LakeFile:
+        columns, schema = self._columns_of(entry)
         return LakeFile(
             path=local_path(entry.file_path, self._warehouse),
             shard_id=str(self._bound(entry, entry.lower_bounds, "_shard")),
@@ -190,15 +181,20 @@ class FileReader:
             bytes=entry.file_size_in_bytes,
             time_min_us=int(self._bound(entry, entry.lower_bounds, "timestamp")),
             time_max_us=int(self._bound(entry, entry.upper_bounds, "timestamp")),
-            columns=self._columns_of(entry),
+            columns=columns,
             arrived_min_us=int(self._bound(entry, entry.lower_bounds, "_arrived_at")),
             arrived_max_us=int(self._bound(entry, entry.upper_bounds, "_arrived_at")),
+            schema=schema,
         )
 
-    def _columns_of(self, entry: DataFile) -> frozenset[str]:
+    def _columns_of(self, entry: DataFile) -> tuple[frozenset[str], pa.Schema]:
         """The manifest counts the values of the columns that a file has."""
-        names = frozenset(name for number, name in self._names.items() if number in (entry.value_counts or {}))
-        return self._sets.setdefault(names, names)
+        numbers = frozenset(number for number in entry.value_counts or {} if number in self._all)
+        if numbers not in self._sets:
+            found = [self._all[number] for number in sorted(numbers)]
+            schema = pa.schema([(each.name, arrow_type(each.field_type)) for each in found])
+            self._sets[numbers] = frozenset(schema.names), schema
+        return self._sets[numbers]
 
     def _bound(self, entry: DataFile, bounds: Mapping[int, bytes] | None, name: str) -> int | str:
         column = self._columns[name]

@@ -20,8 +20,9 @@ from starlette.responses import Response
 
 from tailrace.config.settings import Settings
 from tailrace.errors import Backpressure, InternalError, Invalid, ShardClosed, TailraceError, Unavailable
-from tailrace.formats.base import Decoded, Limits, Options
-from tailrace.formats.decode import FORMATS, decode, known_format
+from tailrace.formats.base import Decoded, Format, Options
+from tailrace.formats.decode import decode, known_format, known_formats
+from tailrace.formats.reading import limits_of, options_of
 from tailrace.ingest.admission import DiskGate, Gate
 from tailrace.ingest.body import Body, content_encoding, inflated, receive
 from tailrace.ingest.responses import error_response, json_response
@@ -50,7 +51,7 @@ _logger = logging.getLogger(__name__)
 class Ask:
     """What a request says about its body. `key`: one partition key for all lines, or empty."""
 
-    format_name: str
+    format: Format
     key: str
     options: Options
     producer: ProducerStamp | None
@@ -98,9 +99,9 @@ def parse_ask(request: Request, settings: Settings) -> Ask:
     key = parameters.get("key", "")
     if len(key.encode(errors="replace")) > _KEY_BYTES_MAX:
         raise Invalid(f"the partition key is longer than `{_KEY_BYTES_MAX}` bytes")
-    format_name = known_format(parameters.get("format", "json")).name
-    options = Options(parameters.get("key_field") or settings.ingest.key_field, unit)
-    return Ask(format_name, key, options, parse_producer(request.headers.get("tailrace-producer")))
+    chosen = known_format(parameters.get("format") or settings.ingest.format, settings.formats)
+    options = options_of(settings, parameters.get("key_field", ""), unit)
+    return Ask(chosen, key, options, parse_producer(request.headers.get("tailrace-producer")))
 
 
 class LogsEndpoint:
@@ -153,18 +154,16 @@ class LogsEndpoint:
         self._count(post.decoded, appended)
         answered = answer(post.decoded, appended, self._stream)
         if 0 < answered["dead_lettered_total"] == post.decoded.count:
-            others = ", ".join(name for name in FORMATS if name != ask.format_name)
-            answered["hint"] = f"no line could be read as `{ask.format_name}`; other formats: ?format= {others}"
+            others = ", ".join(name for name in known_formats(self._settings.formats) if name != ask.format.name)
+            answered["hint"] = f"no line could be read as `{ask.format.name}`; other formats: ?format= {others}"
         return json_response(answered)
 
     def _start(self, body: Body, ask: Ask) -> Post:
         """Inflate, decode, divide, and hand to the stream. Runs in a worker thread."""
         began = self._clock.monotonic_s()
         text = inflated(body, self._settings.ingest.body_bytes_max)
-        ingest = self._settings.ingest
-        ahead_of_us = self._clock.now_us() + ingest.future_max_s * 1_000_000 if ingest.future_max_s else None
-        limits = Limits(ingest.line_bytes_max, ingest.depth_max, ahead_of_us)
-        decoded = decode(text, ask.format_name, self._settings.fields, limits, ask.options)
+        limits = limits_of(self._settings, self._clock.now_us())
+        decoded = decode(text, ask.format, self._settings.fields, limits, ask.options)
         keys = decoded.keys if not ask.key else pa.repeat(ask.key, decoded.count)
         batches = split(decoded.columns, decoded.raw, keys, self._stream.shards(), decoded.lines, ask.producer)
         self._metrics.observe(names.INGEST_DECODE_SECONDS, self._clock.monotonic_s() - began)

@@ -17,11 +17,12 @@ import msgspec
 import pyarrow as pa
 
 from tailrace.batch.base import Lake
+from tailrace.batch.evolution import quoted
 from tailrace.config.settings import QuerySettings, Settings
 from tailrace.errors import Invalid, TailraceError
 from tailrace.serving.sql.blocks import BlockCache
 from tailrace.serving.sql.failures import ENGINE_ERRORS, translate
-from tailrace.serving.sql.logs import LOGS, LogsRelation, logs_schema, quoted, take_moment
+from tailrace.serving.sql.logs import LOGS, LogsRelation, logs_schema, take_moment
 from tailrace.serving.sql.statement import Statement, StatementCheck
 from tailrace.stream.base import StreamBackend
 
@@ -106,7 +107,7 @@ class SqlEngine:
             raise Invalid(f"there is no relation `{unknown[0]}`", hint=f"relations: {', '.join(self._known())}")
         if LOGS not in statement.names:
             return None
-        logs = LogsRelation(self._cache, take_moment(self._stream, self._lake))
+        logs = LogsRelation(self._cache, take_moment(self._stream, self._lake), self._settings.fields)
         logs.open(connection)
         return logs
 

@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from tailrace.batch.base import Lake, LakeFile, LakeSnapshot
+from tailrace.batch.evolution import EvolvedFiles, quoted
 from tailrace.model.fields import LAKE_COLUMNS, Fields
 from tailrace.serving.sql.blocks import BlockCache
 from tailrace.serving.sql.prune import needed_files
@@ -85,8 +86,10 @@ class TailRelation:
 class LogsRelation:
     """Makes `logs` on a connection, for one statement at one moment."""
 
-    def __init__(self, cache: BlockCache, moment: LogsMoment) -> None:
+    def __init__(self, cache: BlockCache, moment: LogsMoment, fields: Fields) -> None:
         self.tail = TailRelation(cache, moment.tail)
+        self._fields = fields
+        self._evolved: EvolvedFiles | None = None
         self._moment = moment
         self._columns = cache.schema
         self.files: list[LakeFile] = sorted(moment.lake.files, key=lambda f: f.time_max_us, reverse=True)
@@ -97,6 +100,7 @@ class LogsRelation:
         return sum(f.rows for f in self.files) + self._moment.tail_lines
 
     def open(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._evolved = EvolvedFiles(connection, self._fields)
         if self._moment.tail_lines:
             connection.register(_TAIL, self.tail)
         connection.execute(self._definition())
@@ -113,35 +117,17 @@ class LogsRelation:
         parts = []
         if self._moment.tail_lines:
             parts.append(f"SELECT {self._list(set(self._columns.names))} FROM {_TAIL}")
-        if self.files:
-            parts.append(self._lake_part())
+        if self.files and self._evolved is not None:
+            parts += self._evolved.selects(self.files)
         if not parts:
             parts.append(f"SELECT {self._list(frozenset())} WHERE false")
         return f"CREATE OR REPLACE TEMP VIEW {LOGS} AS " + " UNION ALL ".join(parts)
-
-    def _lake_part(self) -> str:
-        """Files that have the same columns are read together; a column that they lack is null."""
-        alike: dict[frozenset[str], list[LakeFile]] = {}
-        for file in self.files:
-            alike.setdefault(file.columns, []).append(file)
-        return " UNION ALL ".join(
-            f"SELECT {self._list(columns)} FROM read_parquet([{', '.join(_text(f) for f in files)}])"
-            for columns, files in alike.items()
-        )
 
     def _list(self, have: AbstractSet[str]) -> str:
         return ", ".join(
             quoted(f.name) if f.name in have else f"CAST(NULL AS {_sql_type(f.type)}) AS {quoted(f.name)}"
             for f in self._columns
         )
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(file: LakeFile) -> str:
-    return "'" + str(file.path).replace("'", "''") + "'"
 
 
 def _sql_type(kind: pa.DataType) -> str:

@@ -12,19 +12,17 @@ from pathlib import Path
 from threading import Lock
 
 from tailrace.errors import Corrupt, GapFound, Trimmed
-from tailrace.model.fields import Fields
 from tailrace.stream.backends.embedded.file import FileState, ShardFile
-from tailrace.stream.backends.embedded.layout import check_fields, generation_path, generations
+from tailrace.stream.backends.embedded.layout import generation_path, generations
 from tailrace.stream.base import EpochSeal, ShardEnd
 
 
 class ShardFiles:
     """All generations of a shard that are kept. Thread-safe."""
 
-    def __init__(self, folder: Path, shard_id: str, fields: Fields) -> None:
+    def __init__(self, folder: Path, shard_id: str) -> None:
         self.folder = folder
         self.shard_id = shard_id
-        self._fields = fields
         self._lock = Lock()
         self._files: tuple[ShardFile, ...] = ()
         self._seen_mtime_ns = -1
@@ -77,11 +75,9 @@ class ShardFiles:
     def _open(self, generation: int) -> ShardFile | None:
         path = generation_path(self.folder, generation)
         try:
-            file = ShardFile(path, self.shard_id)
+            return ShardFile(path, self.shard_id)
         except FileNotFoundError:
             return None
-        check_fields(file.about.fields, self._fields, path)
-        return file
 
     def closed(self) -> tuple[ShardFile, ...]:
         """Those that never change again, ascending: all but the open one, and that too once the shard has ended."""

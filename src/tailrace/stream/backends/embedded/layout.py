@@ -12,8 +12,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tailrace.errors import Invalid, NotFound, TailraceError
-from tailrace.model.fields import Field, FieldKind, Fields
+from tailrace.errors import NotFound, TailraceError
+from tailrace.model.fields import Fields
 from tailrace.model.shard import Shard, even_shards
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.files import sync_folder, write_atomic
@@ -139,18 +139,6 @@ def _begins_at(folder: Path, shard: Shard) -> bool:
 def fields_json(fields: Fields) -> str:
     rows: list[dict[str, Any]] = [{"name": f.name, "kind": f.kind.value, "scale": f.scale} for f in fields.all]
     return json.dumps(rows)
-
-
-def check_fields(stored: str, fields: Fields, path: Path) -> None:
-    """Raise Invalid if a field of `fields` is stored in the file `path` with another type: its values could not be read."""
-    for row in json.loads(stored):
-        now = fields.get(row["name"])
-        if now is not None and now.arrow_type != Field(now.name, FieldKind(row["kind"]), scale=row["scale"]).arrow_type:
-            raise Invalid(
-                f"field `{now.name}` is `{row['kind']}` (scale {row['scale']}) in `{path}`, and `{now.kind.value}` "
-                f"(scale {now.scale}) in the configuration",
-                hint="give the new field another name",
-            )
 
 
 def _make_folder(folder: Path) -> None:

@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import pyarrow as pa
-
 from tailrace.errors import Corrupt, GapFound, Invalid
+from tailrace.model.fields import Fields
 from tailrace.stream.backends.embedded.file import ShardFile, StoredBlock
 from tailrace.stream.backends.embedded.files import ShardFiles
 from tailrace.stream.backends.embedded.schema import row_checksum
 from tailrace.stream.base import Block, ReadRequest, Start, StartKind
-from tailrace.stream.codec import arrange, decode
+from tailrace.stream.codec import arranged, decode
 
 
-def read(files: ShardFiles, request: ReadRequest, schema: pa.Schema) -> list[Block]:
-    """See StreamBackend.read. `columns` of a block have the names of `schema`."""
+def read(files: ShardFiles, request: ReadRequest, fields: Fields) -> list[Block]:
+    """See StreamBackend.read. `columns` of a block are those of `fields`, whichever they were when it was written."""
     stored = _stored(files, request)
-    return [_block(file, row, request, schema) for file, row in _gapless(stored, request)]
+    return [_block(file, row, request, fields) for file, row in _gapless(stored, request)]
 
 
 def _stored(files: ShardFiles, request: ReadRequest) -> Iterator[tuple[ShardFile, StoredBlock]]:
@@ -74,9 +73,9 @@ def _check_row(file: ShardFile, row: StoredBlock) -> None:
         )
 
 
-def _block(file: ShardFile, row: StoredBlock, request: ReadRequest, schema: pa.Schema) -> Block:
+def _block(file: ShardFile, row: StoredBlock, request: ReadRequest, fields: Fields) -> Block:
     where = f"{file.path} offset {row.first_offset}"
-    columns = None if row.columns is None else arrange(_half(row.columns, row.count, where), schema)
+    columns = None if row.columns is None else arranged(_half(row.columns, row.count, where), fields)
     raw = None if row.raw is None else _half(row.raw, row.count, where)
     return Block(request.shard_id, row.epoch, row.first_offset, row.count, row.arrived_at_us, columns, raw)
 

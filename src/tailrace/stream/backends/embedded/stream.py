@@ -35,8 +35,7 @@ def open_embedded(
 ) -> EmbeddedStream:
     """Open the stream in `folder` (absolute), and create it unless `read_only`. Many processes may do so at once.
 
-    A stream that exists keeps its number of shards. Raises NotFound if `read_only` and there is none, Invalid if a field has
-    another type than what is stored.
+    A stream that exists keeps its number of shards. Raises NotFound if `read_only` and there is none.
     """
     with translated(folder):
         ensure_stream(folder, settings.shards, fields, clock, read_only=read_only)
@@ -102,11 +101,11 @@ class EmbeddedStream:
         files = self._shard(request.shard_id)
         with translated(files.folder):
             try:
-                return reading.read(files, request, self._schema)
+                return reading.read(files, request, self._fields)
             except FileNotFoundError:
                 # It has been trimmed since the folder was listed.
                 files.refresh()
-                return reading.read(files, request, self._schema)
+                return reading.read(files, request, self._fields)
 
     def end(self, shard_id: str) -> ShardEnd:
         files = self._shard(shard_id)
@@ -165,7 +164,7 @@ class EmbeddedStream:
         with self._lock:
             for shard in layout.shards:
                 if shard.id not in self._files:
-                    files = ShardFiles(self._folder / shard.id, shard.id, self._fields)
+                    files = ShardFiles(self._folder / shard.id, shard.id)
                     parents = tuple(self._open[parent] for parent in shard.parents)
                     self._open[shard.id] = OpenFile(files, self._fields, self._settings, self._clock, parents)
                     self._files[shard.id] = files

@@ -1,4 +1,4 @@
-"""Which JSON key feeds which field, and what the others are for.
+"""Which key of a JSON or logfmt line, or group of a pattern, feeds which field.
 
 A field is read from its own key (`Field.key`); a field without a configured source also has the aliases below, tried in
 their order when its own key is missing or null. A key that some field names as its own is nobody's alias.
