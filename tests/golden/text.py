@@ -36,4 +36,6 @@ def _line(values: Sequence[Any]) -> str:
 
 def _value(value: Any) -> str:
     """Decimals with all their digits, floats as the shortest text that names them."""
+    if isinstance(value, list):
+        return _line(value)
     return str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)

@@ -13,7 +13,17 @@ from fractions import Fraction
 from typing import Any
 
 from tests.oracle.lines import Record, parse_json
-from tests.oracle.sketches import bucket_bounds, estimate, histogram, ranked_bucket, registers
+from tests.oracle.sketches import (
+    bucket_bounds,
+    deviation,
+    earliest,
+    estimate,
+    histogram,
+    latest,
+    ranked_bucket,
+    registers,
+    variance,
+)
 
 SECOND_US = 1_000_000
 Value = Callable[[Record], Any]
@@ -21,7 +31,11 @@ Value = Callable[[Record], Any]
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """`kind`: count | sum | avg | min | max | quantile | distinct. `of`: its argument (None for `count(*)`). `keep`: its FILTER."""
+    """`kind`: count | sum | avg | min | max | quantile | distinct | variance | deviation | all | any | first | last | largest.
+
+    `of`: its argument (None for `count(*)`). `keep`: its FILTER. `n`: of largest, how many values. A first or last number is
+    exact in its `scale`; text has none.
+    """
 
     name: str
     kind: str
@@ -29,6 +43,7 @@ class Aggregate:
     keep: Callable[[Record], bool] = lambda record: True
     share: Fraction = Fraction(0)
     scale: int = 0
+    n: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +135,20 @@ def _result(aggregate: Aggregate, members: Sequence[Record]) -> Any:
         return None
     unit = 10**aggregate.scale
     match aggregate.kind:
+        case "variance":
+            return variance(values, unit, sample=True)
+        case "deviation":
+            return deviation(values, unit, sample=True)
+        case "all":
+            return all(values)
+        case "any":
+            return any(values)
+        case "first":
+            return _shown(aggregate, earliest(_timed(aggregate, members)))
+        case "last":
+            return _shown(aggregate, latest(_timed(aggregate, members)))
+        case "largest":
+            return [_shown(aggregate, value) for value in sorted(values, reverse=True)[: aggregate.n]]
         case "sum":
             return Decimal(sum(values)).scaleb(-aggregate.scale)
         case "avg":
@@ -131,6 +160,16 @@ def _result(aggregate: Aggregate, members: Sequence[Record]) -> Any:
         case "quantile":
             return _middle(ranked_bucket(histogram(values), aggregate.share), unit)
     raise AssertionError(f"no such kind: {aggregate.kind}")
+
+
+def _timed(aggregate: Aggregate, members: Sequence[Record]) -> list[tuple[int, Any]]:
+    assert aggregate.of is not None
+    pairs = ((record.at_us, aggregate.of(record)) for record in members if aggregate.keep(record))
+    return [(at_us, value) for at_us, value in pairs if value is not None]
+
+
+def _shown(aggregate: Aggregate, value: Any) -> Any:
+    return Decimal(value).scaleb(-aggregate.scale) if aggregate.scale else value
 
 
 def _middle(number: int | None, unit: int) -> float | None:
@@ -208,3 +247,36 @@ RECORDS_BY_SERVICE = View(
 TRAFFIC_BY_NETWORK = View("traffic_by_network", 60 * SECOND_US, (NETWORK,), (REQUESTS, VISITORS))
 
 SHIPPED = (ENDPOINT_HEALTH, OVERALL_HEALTH, RECORDS_BY_SERVICE, STATUS_BY_ENDPOINT, TRAFFIC_BY_NETWORK)
+
+SPREAD_SQL = """CREATE VIEW spread AS
+SELECT time_bucket(INTERVAL '10 seconds', timestamp) AS window_start,
+       endpoint,
+       variance(response_ms) AS response_ms_var,
+       stddev(response_ms) AS response_ms_dev,
+       stddev(status) FILTER (WHERE status >= 500) AS failed_dev,
+       bool_and(status < 500) AS all_well,
+       bool_or(response_ms > 1000) AS some_slow,
+       first(ip) AS first_ip,
+       last(status) AS last_status,
+       last(response_ms) FILTER (WHERE status >= 500) AS last_failed_ms,
+       max(response_ms, 3) AS slowest
+FROM logs
+GROUP BY ALL
+"""
+SPREAD = View(
+    "spread",
+    10 * SECOND_US,
+    (ENDPOINT,),
+    (
+        Aggregate("response_ms_var", "variance", _response, scale=3),
+        Aggregate("response_ms_dev", "deviation", _response, scale=3),
+        Aggregate("failed_dev", "deviation", lambda record: record.status, keep=_server_error),
+        Aggregate("all_well", "all", lambda record: None if record.status is None else record.status < 500),
+        Aggregate("some_slow", "any", lambda record: None if record.response is None else record.response > 1_000_000),
+        Aggregate("first_ip", "first", lambda record: record.ip),
+        Aggregate("last_status", "last", lambda record: record.status),
+        Aggregate("last_failed_ms", "last", _response, keep=_server_error, scale=3),
+        Aggregate("slowest", "largest", _response, scale=3, n=3),
+    ),
+)
+"""A view that is not shipped, with the aggregates that no shipped one has; in SQL, and by hand."""

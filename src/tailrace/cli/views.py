@@ -146,6 +146,15 @@ STATES = {
     "avg": "a sum and a count; both merge by adding",
     "min": "a value; the smaller one stays",
     "max": "a value; the larger one stays",
+    "min_n": "a list of values; of two lists the smallest stay",
+    "max_n": "a list of values; of two lists the largest stay",
+    "first": "a time and a value; the earlier pair stays",
+    "last": "a time and a value; the later pair stays",
+    "bool_and": "true or false; false stays",
+    "bool_or": "true or false; true stays",
+    **dict.fromkeys(
+        ("stddev_samp", "stddev_pop", "var_samp", "var_pop"), "a count, a sum and a sum of squares; all merge by adding"
+    ),
     "quantile": "a histogram of log buckets; merges by adding, error at most 1 %",
     "distinct": "HyperLogLog registers; the larger one stays, error about 1.6 %",
 }

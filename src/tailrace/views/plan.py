@@ -32,9 +32,11 @@ class KeyColumn:
 
 @dataclass(frozen=True, slots=True)
 class ScalarState:
-    """A column `s0`, `s1`... of the scalars table. `function`: count | sum | min | max over the records that pass `filter`.
+    """A column `s0`, `s1`... of the scalars table: a function over the records that pass `filter`, merged by `merge`: sum | min | max.
 
-    `argument` is None for `count(*)`. A sum is an integer in units of 10**-scale; all but count are NULL where no record counted.
+    `function`: count | sum | squares | squares_low | squares_high | min | max. `argument` is None for `count(*)`. A sum is an integer
+    in units of 10**-scale, or of their squares; all but count are NULL where no record counted. `n`: the state is the list of
+    the n smallest or largest values; 0: it is one value.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ScalarState:
     function: str
     argument: Expression | None
     filter: Expression | None
+    n: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ class RegisterAgg:
 
 @dataclass(frozen=True, slots=True)
 class OutputColumn:
-    """A result column. `kind`: window | key | count | sum | avg | min | max | quantile | distinct.
+    """A result column. `kind`: window | key | count | sum | avg | min | max | quantile | distinct | first | last | min_n | max_n |
+    stddev_samp | stddev_pop | var_samp | var_pop | bool_and | bool_or.
 
     `states`: the scalar states it is made of, in the order its aggregate names them. `agg`: its index in bins or registers.
     `quantile`: the fraction asked for, as (numerator, denominator). `scale`: digits after the point of its argument.
@@ -113,7 +117,8 @@ def plan_version(view: CompiledView) -> str:
         "where": canonical(view.where),
         "keys": [[k.name.lower(), k.sql_type, canonical(k.expression)] for k in view.keys],
         "scalars": [
-            [s.function, s.merge, s.sql_type, canonical(s.argument), canonical(s.filter)] for s in view.scalars
+            [s.function, s.merge, s.sql_type, canonical(s.argument), canonical(s.filter), *([s.n] if s.n else [])]
+            for s in view.scalars
         ],
         "bins": [[canonical(b.argument), canonical(b.filter)] for b in view.bin_aggs],
         "registers": [[canonical(r.argument), canonical(r.filter)] for r in view.register_aggs],
