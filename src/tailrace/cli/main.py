@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tailrace.cli import deadletters, demo, doctor, explain, produce, query, tail, up, version, views
+from tailrace.cli import deadletters, demo, doctor, explain, produce, query, streams, tail, up, version, views
 from tailrace.cli.output import UNAVAILABLE, WRONG_USAGE, ending_with_reader, fail
 from tailrace.errors import Invalid, TailraceError
 
@@ -48,6 +48,7 @@ app.command("tail")(ending_with_reader(tail.tail))
 app.command("query")(ending_with_reader(query.query))
 app.command("explain")(ending_with_reader(explain.explain))
 app.add_typer(views.app, name="views")
+app.add_typer(streams.app, name="streams")
 app.add_typer(deadletters.app, name="deadletters")
 app.command("produce")(ending_with_reader(produce.produce))
 app.command("doctor")(ending_with_reader(doctor.doctor))

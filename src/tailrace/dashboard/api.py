@@ -18,6 +18,7 @@ from tailrace.dashboard.live import LiveSession
 from tailrace.dashboard.openapi import document
 from tailrace.dashboard.pipeline_api import healthz, metrics, pipeline, readyz
 from tailrace.dashboard.services import NodeServices
+from tailrace.dashboard.streams_api import list_streams
 from tailrace.dashboard.tail import tail
 from tailrace.dashboard.views_api import explain_view, list_views, read_view
 from tailrace.errors import NotFound, TailraceError, Unavailable
@@ -30,6 +31,7 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/views", list_views),
             Route("/v1/views/{name}", read_view),
             Route("/v1/explain/{name}", explain_view),
+            Route("/v1/streams", list_streams),
             Route("/v1/query", query, methods=["POST"]),
             Route("/v1/tail", tail),
             Route("/v1/deadletters", list_dead_letters),

@@ -119,7 +119,7 @@ def _other_paths() -> dict[str, Any]:
     return {
         "/v1/query": {
             "post": _operation(
-                "Read-only SQL over `logs` and the views",
+                "Read-only SQL over `logs`, the streams and the views",
                 body={
                     "application/json": {
                         "schema": {"type": "object", "required": ["sql"], "properties": {"sql": {"type": "string"}}}
@@ -133,13 +133,15 @@ def _other_paths() -> dict[str, Any]:
                 "The newest records as server-sent events",
                 [
                     _parameter("where", "query", "SQL condition over the record"),
+                    _parameter("stream", "query", "only records of this stream"),
                     _parameter("limit", "query", "records to begin with: 0 to 1000, default 50", "integer"),
                 ],
                 media="text/event-stream",
                 schema={"type": "string"},
-                errors=(400,),
+                errors=(400, 404),
             )
         },
+        "/v1/streams": {"get": _operation("List the streams: condition, source, the views on each, and what is wrong")},
         "/v1/deadletters": {
             "get": _operation(
                 "The newest lines that could not be read, and how many are kept",

@@ -113,6 +113,7 @@ def _views(services: NodeServices) -> list[dict[str, Any]]:
     broken = [
         {"name": problem.path, "status": "failed", "error": {"message": problem.message, "hint": problem.hint}}
         for problem in catalog.problems
+        if problem.kind == "view"
     ]
     return sorted(listed, key=lambda row: str(row["name"])) + broken
 
@@ -125,6 +126,7 @@ def _view_row(wanted: CompiledView, served: CompiledView | None, shipped: bool, 
         "version": wanted.version,
         "status": "live" if live else "building",
         "served_version": served.version if served else None,
+        "reads": wanted.reads,
         "keys": [key.name for key in wanted.keys],
         "window_ms": wanted.window_us // 1000,
         "columns": [{"name": o.name, "kind": o.kind, "unit": o.unit} for o in wanted.outputs],

@@ -1,10 +1,22 @@
-"""Views: SQL that is compiled into mergeable states. Passes in order: parse, check_mergeable, bind, plan; `dialects` print plans.
+"""Views: SQL that is compiled into mergeable states, and streams to read them from.
 
-Called by speed, batch and serving. It runs no view itself and reads no records.
+Passes in order: parse, check_mergeable, bind, plan; `dialects` print plans. Called by speed, batch and serving. It runs no view
+itself and reads no records.
 """
 
 from tailrace.views.compile import compile_view
 from tailrace.views.folder import load_folder, shipped_views
 from tailrace.views.plan import CompiledView, KeyColumn, OutputColumn, ScalarState
+from tailrace.views.stream import CompiledStream, compile_stream
 
-__all__ = ["CompiledView", "KeyColumn", "OutputColumn", "ScalarState", "compile_view", "load_folder", "shipped_views"]
+__all__ = [
+    "CompiledStream",
+    "CompiledView",
+    "KeyColumn",
+    "OutputColumn",
+    "ScalarState",
+    "compile_stream",
+    "compile_view",
+    "load_folder",
+    "shipped_views",
+]

@@ -98,8 +98,13 @@ def check_mergeable(tree: exp.Select, source: Source) -> None:
     """Raises ViewError at the first thing that cannot be merged."""
     _check_nesting(tree, source)
     _check_clauses(tree, source)
-    _check_from(tree, source)
+    check_from(tree, source)
     _check_group(tree, source)
+    check_nodes(tree, source)
+
+
+def check_nodes(tree: exp.Expr, source: Source) -> None:
+    """Raises ViewError for what no expression of a view or a stream may hold: chance, the clock, other rows."""
     for node in tree.walk(bfs=False):
         _check_node(node, source)
 
@@ -129,23 +134,25 @@ def _clause_offset(value: object, words: tuple[str, ...], source: Source) -> int
     return source.keyword_offset(*words)
 
 
-def _check_from(tree: exp.Select, source: Source) -> None:
+def check_from(tree: exp.Select, source: Source) -> None:
+    """Raises ViewError unless it reads one relation by its bare name: `logs` or, as may be, a stream."""
     from_ = tree.args.get("from_")
     if from_ is None:
         raise source.error(
             "FROM logs is missing", source.keyword_offset("SELECT"), "a view reads the records: FROM logs"
         )
     table = from_.this
-    if not isinstance(table, exp.Table) or table.name.lower() != "logs" or table.args.get("db"):
+    if not isinstance(table, exp.Table) or not isinstance(table.this, exp.Identifier) or table.args.get("db"):
         raise source.error(
-            "a view reads `logs` and nothing else", table, "write FROM logs; views of views are not supported"
+            "only `logs` or a stream can be read here", table, "write FROM logs; views of views are not supported"
         )
     extras = [n for n, v in table.args.items() if v and n not in ("this", "alias")]
+    read = table.name
     if table.args.get("alias"):
-        raise source.error("`logs` cannot be given another name here", table.args["alias"], "write FROM logs")
+        raise source.error(f"`{read}` cannot be given another name here", table.args["alias"], f"write FROM {read}")
     if extras:
         name = extras[0]
-        words, message, hint = _CLAUSES.get(name, ((), f"`{name}` is not supported on logs", "write FROM logs"))
+        words, message, hint = _CLAUSES.get(name, ((), f"`{name}` is not supported on {read}", f"write FROM {read}"))
         raise source.error(message, _clause_offset(table.args[name], words, source), hint)
 
 

@@ -87,7 +87,10 @@ class OutputColumn:
 
 @dataclass(frozen=True, slots=True)
 class CompiledView:
-    """One view. `window_us` divides a day; windows start at multiples of it since 1970-01-01 UTC. `sql` is the text as written."""
+    """One view. `window_us` divides a day; windows start at multiples of it since 1970-01-01 UTC. `sql` is the text as written.
+
+    `reads`: `logs`, or the stream that it reads. `inlined`: the same view as a text over `logs`, where `sql` reads a stream.
+    """
 
     name: str
     version: str
@@ -99,6 +102,13 @@ class CompiledView:
     bin_aggs: tuple[BinAgg, ...]
     register_aggs: tuple[RegisterAgg, ...]
     where: Expression | None
+    reads: str = "logs"
+    inlined: str = ""
+
+    @property
+    def definition(self) -> str:
+        """A text that compiles to this plan by itself, whatever becomes of the streams."""
+        return self.inlined or self.sql
 
     def output(self, name: str) -> OutputColumn | None:
         """The output of that name, in any case."""
