@@ -23,6 +23,7 @@ VIEWS = (*SHIPPED, SPREAD)
 QUERIES = {
     "windows": ViewQuery(),
     "minutes": ViewQuery(step_us=60 * SECOND_US),
+    "hops": ViewQuery(step_us=60 * SECOND_US, over_us=180 * SECOND_US),
     "total": ViewQuery(total=True),
 }
 

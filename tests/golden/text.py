@@ -24,7 +24,10 @@ def answer_text(answers: Mapping[str, tuple[list[str], list[tuple[Any, ...]]]]) 
 def model_text(view: View, records: Sequence[Record], queries: Mapping[str, ViewQuery]) -> str:
     return answer_text(
         {
-            name: (view.columns, expected_rows(view, records, step_us=query.step_us, total=query.total))
+            name: (
+                view.columns,
+                expected_rows(view, records, step_us=query.step_us, over_us=query.over_us, total=query.total),
+            )
             for name, query in queries.items()
         }
     )

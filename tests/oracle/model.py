@@ -73,23 +73,38 @@ def expected_rows(
     from_us: int | None = None,
     to_us: int | None = None,
     step_us: int | None = None,
+    over_us: int | None = None,
     total: bool = False,
 ) -> list[tuple[Any, ...]]:
-    """Rows ordered by window and keys (NULL last). Windows in microseconds (None with `total`), exact numbers as Decimal."""
+    """Rows ordered by window and keys (NULL last). Windows in microseconds (None with `total`), exact numbers as Decimal.
+
+    `over_us`: hopping windows of this length, one beginning every step; those that start in [from, to), each of all its records.
+    """
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         if not view.where(record):
             continue
-        window = record.at_us - record.at_us % view.window_us
-        if (from_us is not None and window < from_us) or (to_us is not None and window >= to_us):
-            continue
-        if step_us is not None:
-            window -= window % step_us
-        key = (None if total else window, *(of(record) for _, of in view.keys))
-        groups.setdefault(key, []).append(record)
+        keys = tuple(of(record) for _, of in view.keys)
+        for window in _windows(view, record, step_us, over_us, from_us, to_us):
+            groups.setdefault((None if total else window, *keys), []).append(record)
     rows = [(*key, *(_result(a, members) for a in view.aggregates)) for key, members in groups.items()]
     width = 1 + len(view.keys)
     return sorted(rows, key=lambda row: [(value is None, value) for value in row[:width]])
+
+
+def _windows(
+    view: View, record: Record, step_us: int | None, over_us: int | None, from_us: int | None, to_us: int | None
+) -> list[int]:
+    """The starts of the windows that the record counts in."""
+    window = record.at_us - record.at_us % view.window_us
+
+    def wanted(start: int) -> bool:
+        return (from_us is None or start >= from_us) and (to_us is None or start < to_us)
+
+    if over_us is not None:
+        step = step_us or view.window_us
+        return [start for start in range(window - window % step, window - over_us, -step) if wanted(start)]
+    return [window - window % (step_us or view.window_us)] if wanted(window) else []
 
 
 def expected_sketches(view: View, records: Sequence[Record]) -> dict[tuple[Any, ...], dict[str, dict[int, int]]]:

@@ -85,6 +85,11 @@ def _view_paths() -> dict[str, Any]:
                     _parameter("from", "query", "first window start, ISO 8601"),
                     _parameter("to", "query", "windows that start before this instant"),
                     _parameter("step", "query", "coarser windows, e.g. 1m; a multiple of the view's, 3650d at most"),
+                    _parameter(
+                        "over",
+                        "query",
+                        "hopping windows of this length, one beginning every `step`, each of all its data; a multiple of the step",
+                    ),
                     _parameter("total", "query", "true: all windows merged into one row a key", "boolean"),
                     _parameter("where", "query", "SQL condition over the view's keys"),
                     _parameter(

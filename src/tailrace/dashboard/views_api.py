@@ -21,7 +21,7 @@ from tailrace.views import CompiledView
 
 ARROW = "application/vnd.apache.arrow.stream"
 WHOLE_ROWS_MAX = 2_000_000
-_QUERY_NAMES = {"from", "to", "step", "where", "limit", "total", "top", "by", "key"}
+_QUERY_NAMES = {"from", "to", "step", "over", "where", "limit", "total", "top", "by", "key"}
 _EXPLAIN_NAMES = {"window", "where"}
 _TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -76,6 +76,7 @@ def view_query(params: dict[str, str]) -> ViewQuery:
         from_us=parse_iso(params["from"]) if "from" in params else None,
         to_us=parse_iso(params["to"]) if "to" in params else None,
         step_us=duration_us(params["step"]) if "step" in params else None,
+        over_us=duration_us(params["over"]) if "over" in params else None,
         total=_truth("total", params.get("total", "false")),
         where=params.get("where"),
         top=_top(params),
