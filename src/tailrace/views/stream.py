@@ -148,9 +148,7 @@ def stream_named(name: str, streams: Streams, source: Source, at: exp.Expr | int
         return None
     found = streams.get(name.lower())
     if found is None:
-        near = nearest(name, [LOGS, *streams])
-        known = f"did you mean `{near}`?" if near else f"streams: {', '.join(sorted(streams)) or 'none'}"
-        hint = f"{known}; write FROM logs, or make it: CREATE STREAM {name} AS SELECT * FROM logs WHERE ..."
+        hint = f"{_known(name, streams)} Or make it: CREATE STREAM {name} AS SELECT * FROM logs WHERE ..."
         raise source.error(f"there is no stream `{name}`; views of views are not supported", at, hint)
     if isinstance(found, Unusable):
         raise source.error(f"stream `{found.name}` cannot be read: {found.reason}", at, found.hint)
@@ -184,7 +182,8 @@ def _link(
     if text.reads == LOGS:
         made = CompiledStream(name, text.sql, LOGS, (text.condition,), (text.text,))
     elif text.reads not in texts and text.reads not in linked:
-        made = Unusable(name, *_missing(text.reads, texts))
+        others = [other for other in texts if other != name]
+        made = Unusable(name, f"there is no stream `{text.reads}`", _known(text.reads, others))
     else:
         of = _link(text.reads, texts, linked, (*way, name))
         if isinstance(of, Unusable) and name in of.circle:
@@ -197,10 +196,15 @@ def _link(
     return made
 
 
-def _missing(name: str, texts: Mapping[str, StreamText]) -> tuple[str, str]:
-    near = nearest(name, [LOGS, *texts])
-    known = f"did you mean `{near}`?" if near else f"streams: {', '.join(sorted(texts))}"
-    return f"there is no stream `{name}`", f"{known}; a stream reads `logs` or another stream"
+def _known(name: str, streams: Iterable[str]) -> str:
+    """What could be read instead of `name`."""
+    listed = sorted(streams)
+    near = nearest(name, [LOGS, *listed])
+    if near:
+        return f"did you mean `{near}`?"
+    return (
+        f"there are `logs` and the streams {', '.join(listed)}." if listed else "write FROM logs; there are no streams."
+    )
 
 
 def compile_stream(
