@@ -80,6 +80,20 @@ def test_a_limit_keeps_the_first_rows(
     assert first.truncated == (whole.table.num_rows > limit)
 
 
+def test_windows_that_hold_too_much_are_refused(
+    engine: Engine, merger: Merger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few windows, of many registers each."""
+    records = [Record(at_us=i * TEN_US, endpoint=f"/{i % 10}", ip=f"10.0.0.{i % 50}") for i in range(200)]
+    states = engine.partial(VIEW, records)
+    asked = {"over_us": 8 * TEN_US}
+    monkeypatch.setattr("tailrace.serving.merge.HOP_ROWS_MAX", 1_500)
+    with pytest.raises(TooLarge, match="registers of hopping windows would have to be computed, more than 1,500"):
+        merger.finalize(VIEW, [], states, ViewQuery(**asked))
+    assert merger.finalize(VIEW, [], states, ViewQuery(**asked, where="endpoint = '/7'")).table.num_rows
+    assert merger.finalize(VIEW, [], states, ViewQuery(**asked, limit=5)).table.num_rows == 5
+
+
 def test_too_many_windows_are_refused(engine: Engine, merger: Merger) -> None:
     """A record a day, each of its own key, in four hours of windows: many windows of few records."""
     records = [Record(at_us=day * 8_640 * TEN_US, endpoint=f"/{day}") for day in range(4_000)]

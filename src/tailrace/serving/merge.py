@@ -22,7 +22,7 @@ from tailrace.serving.pin import Pinned
 from tailrace.states.segment import Segment
 from tailrace.states.tables import concat_states
 from tailrace.views import CompiledView
-from tailrace.views.dialects.duckdb import extent_statement, finalize_statement, schemas
+from tailrace.views.dialects.duckdb import extent_statement, finalize_statement, rows_statement, schemas
 from tailrace.views.dialects.duckdb.engine import open_engine, rows_as_arrow
 from tailrace.views.dialects.duckdb.hop import Hop, hop_of
 
@@ -31,6 +31,8 @@ ROWS_MAX = 50_000
 STEP_DAYS_MAX = 3650
 HOPS_MAX = 5_000_000
 """Hopping windows of all keys that are computed for one answer; what a limit leaves out does not count."""
+HOP_ROWS_MAX = 50_000_000
+"""Rows of bins or of registers that these may hold, by an estimate from above: some gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Merger:
                 connection.execute(
                     f"CREATE OR REPLACE TEMP VIEW {relation} AS {self._both_sides(table, segments, speed)}"
                 )
-            query = self._within_reach(connection, view, names["scalars"], query)
+            query = self._within_reach(connection, view, names, query)
             statement = finalize_statement(
                 view,
                 scalars=names["scalars"],
@@ -121,13 +123,16 @@ class Merger:
         return _answer(view, table_out, query)
 
     def _within_reach(
-        self, connection: duckdb.DuckDBPyConnection, view: CompiledView, scalars: str, query: ViewQuery
+        self, connection: duckdb.DuckDBPyConnection, view: CompiledView, names: Mapping[str, str], query: ViewQuery
     ) -> ViewQuery:
-        """The query without the hopping windows that its limit leaves out. Raises TooLarge if too many are left."""
+        """The query without the hopping windows that its limit leaves out. Raises TooLarge if too many are left, or they hold too much.
+
+        `names`: state table -> relation.
+        """
         hop = _hop(view, query)
         if hop is None:
             return query
-        found = connection.execute(extent_statement(view, scalars, hop, query.where)).fetchall()
+        found = connection.execute(extent_statement(view, names["scalars"], hop, query.where)).fetchall()
         if query.top is None:
             # A window has at least the keys of its first step; so these alone are rows enough.
             rows = accumulate(n for _, n, _ in found)
@@ -136,11 +141,14 @@ class Merger:
                 query = replace(query, to_us=last + hop.step_us)
                 hop = replace(hop, end=last + hop.step_us)
                 found = [row for row in found if hop.data_to is None or row[0] < hop.data_to]
-        if (windows := _windows(found, hop, query)) > HOPS_MAX:
-            raise TooLarge(
-                f"`{windows:,}` hopping windows would have to be computed, more than {HOPS_MAX:,}",
-                hint="narrow it with from, to, where or top, or take a longer step or a shorter over",
-            )
+        _check_size(_windows(found, hop, query), HOPS_MAX, "hopping windows")
+        starts = (found[-1][0] - found[0][0]) // hop.step_us + hop.count if found else 0
+        for table in names.keys() - {"scalars"}:
+            statement = rows_statement(view, table, names[table], hop, query.where)
+            rows_read, of_keys, of_all = connection.execute(statement).fetchall()[0]
+            if query.top is not None and query.top_key is None:
+                of_keys = min(of_keys, of_all * (query.top[1] + 1))
+            _check_size(min(rows_read * hop.count, of_keys * starts), HOP_ROWS_MAX, f"{table} of hopping windows")
         return query
 
     def _both_sides(self, table: str, segments: Sequence[Segment], speed: Mapping[str, pa.Table]) -> str:
@@ -164,6 +172,14 @@ def _hop(view: CompiledView, query: ViewQuery) -> Hop | None:
     if query.over_us is None:
         return None
     return hop_of(view, query.over_us, query.step_us, query.from_us, query.to_us)
+
+
+def _check_size(found: int, most: int, what: str) -> None:
+    if found > most:
+        raise TooLarge(
+            f"about `{found:,}` {what} would have to be computed, more than {most:,}",
+            hint="narrow it with from, to, where or top, or take a longer step or a shorter over",
+        )
 
 
 def _windows(found: Sequence[tuple[int, int, int]], hop: Hop, query: ViewQuery) -> int:

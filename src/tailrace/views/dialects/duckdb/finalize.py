@@ -99,6 +99,17 @@ def extent_statement(view: CompiledView, scalars: str, hop: Hop, where: str | No
     return f"WITH found AS MATERIALIZED ({found})\nSELECT w, count(*) AS n, {of_all} AS keys FROM found GROUP BY w ORDER BY w"
 
 
+def rows_statement(view: CompiledView, table: str, relation: str, hop: Hop, where: str | None = None) -> str:
+    """SELECT of how many rows of `table` (bins or registers) the windows are made of, how many differ but for their time, and how many
+    differ but for time and keys. The last two within some per cent.
+    """
+    own = [f"r.{column}" for column in (_BINS if table == "bins" else _REGISTERS)[:2]]
+    keys = [f"r.{quoted(k.name)}" for k in view.keys]
+    apart = [f"approx_count_distinct(hash({', '.join(columns)}))" for columns in ([*keys, *own], own)]
+    condition = _condition(view, where, hop.data_from, hop.data_to)
+    return f"SELECT count(*), {', '.join(apart)} FROM {relation} AS r{condition}"
+
+
 @dataclass(frozen=True, slots=True)
 class _States:
     """The relations, what their rows must fulfil, and the keys that `top` ranks."""
