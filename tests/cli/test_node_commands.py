@@ -26,15 +26,22 @@ MINE = """CREATE VIEW by_ip AS
 SELECT time_bucket(INTERVAL '1 minute', timestamp) AS window_start, ip, count(*) AS requests
 FROM logs GROUP BY ALL;
 """
+LOGINS = "CREATE STREAM logins AS SELECT * FROM logs WHERE endpoint = '/login'"
+SLOW_LOGINS = "CREATE STREAM slow_logins AS SELECT * FROM logins WHERE response_ms > 20 -- ms"
+BY_SLOW_IP = MINE.replace("by_ip", "by_slow_ip").replace("FROM logs", "FROM slow_logins")
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    """A node with 600 lines of made-up traffic, a view of its own, and a view file that is wrong."""
+    """A node with 600 lines of made-up traffic, views and streams of its own, and files that are wrong."""
     folder = tmp_path_factory.mktemp("node")
     (folder / "views").mkdir()
     (folder / "views" / "by_ip.sql").write_text(MINE)
     (folder / "views" / "wrong.sql").write_text(MINE.replace("count(*)", "median(status)"))
+    (folder / "views" / "by_slow_ip.sql").write_text(BY_SLOW_IP)
+    (folder / "views" / "logins.sql").write_text(LOGINS)
+    (folder / "views" / "slow_logins.sql").write_text(SLOW_LOGINS)
+    (folder / "views" / "lost.sql").write_text("CREATE STREAM lost AS SELECT * FROM nothing WHERE status > 1")
     with RunningNode(folder / "data") as running:
         done = run(running, "produce", "--rate", "300", "--duration", "2s", "--json", target="--to")
         assert done.returncode == 0, done.stderr
@@ -53,6 +60,15 @@ def url(node: RunningNode, monkeypatch: pytest.MonkeyPatch) -> str:
 def run(node: RunningNode, *words: str, target: str = "--url") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tailrace.cli.main", *words, target, f"http://127.0.0.1:{node.port}"]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def until_live(view: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `views list` prints once `view` is there and no view is being built."""
+    deadline_s = CLOCK.monotonic_s() + 60
+    while "building" in (shown := printed(capsys, "views", "list")) or view not in shown:
+        assert CLOCK.monotonic_s() < deadline_s
+        CLOCK.sleep(0.2)
+    return shown
 
 
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -120,6 +136,42 @@ def test_tail_filters(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == 5
     assert all(" POST /login " in line for line in lines)
     assert main(["tail", "--where", "nothing = 1"]) == 2
+
+
+@pytest.mark.usefixtures("url")
+def test_tail_of_a_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("tail", "--stream", "logins", "--where", "response_ms > 1", "--json", "--limit", "5", "--count", "5")
+    records = [json.loads(line) for line in printed(capsys, *words).splitlines()]
+    assert {r["endpoint"] for r in records} == {"/login"}
+    assert main(["tail", "--stream", "nowhere"]) == 2
+    assert "streams: logins, slow_logins" in capsys.readouterr().err
+    assert main(["tail", "--stream", "lost"]) == 2
+    assert "there is no stream `nothing`" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("url")
+def test_streams_are_listed_with_what_reads_them(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = {s["name"]: s for s in json.loads(printed(capsys, "streams", "list", "--json"))["streams"]}
+    assert listed.keys() == {"logins", "slow_logins", "lost"}
+    assert (listed["logins"]["reads"], listed["logins"]["condition"]) == ("logs", "endpoint = '/login'")
+    assert (listed["logins"]["streams"], listed["logins"]["views"]) == (["slow_logins"], [])
+    assert (listed["slow_logins"]["reads"], listed["slow_logins"]["views"]) == ("logins", ["by_slow_ip"])
+    assert "there is no stream `nothing`" in listed["lost"]["error"]["message"]
+    assert listed["lost"]["error"]["file"] == "lost.sql"
+    shown = {line.split("│")[0].strip(): line for line in printed(capsys, "streams", "list").splitlines()}
+    assert "live" in shown["slow_logins"]
+    assert "failed" in shown["lost"]
+
+
+@pytest.mark.usefixtures("url")
+def test_a_view_over_a_stream_is_exact(node: RunningNode, capsys: pytest.CaptureFixture[str]) -> None:
+    """Against the records themselves, by the stream and by its condition written out."""
+    until_live("by_slow_ip", capsys)
+    for relation in ("slow_logins", "logs WHERE endpoint = '/login' AND response_ms > 20"):
+        sql = f"SELECT ip, count(*) FROM {relation} GROUP BY ALL ORDER BY ALL"
+        wanted = json.loads(printed(capsys, "query", "--json", sql))["rows"]
+        assert wanted
+        assert [row[1:] for row in node.view("by_slow_ip", total="true")["rows"]] == wanted
 
 
 def test_tail_goes_on_after_the_node_came_back(node: RunningNode, url: str) -> None:
@@ -201,10 +253,7 @@ def test_explain_refuses_what_it_does_not_know(url: str, capsys: pytest.CaptureF
 
 @pytest.mark.usefixtures("url")
 def test_views_list_shows_live_own_and_failed_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    deadline_s = CLOCK.monotonic_s() + 60
-    while "building" in (shown := printed(capsys, "views", "list")):
-        assert CLOCK.monotonic_s() < deadline_s
-        CLOCK.sleep(0.2)
+    shown = until_live("by_ip", capsys)
     rows = {line.split("│")[0].strip(): line for line in shown.splitlines()}
     assert "live" in rows["endpoint_health"]
     assert "live" in rows["by_ip"]

@@ -13,15 +13,17 @@ import pytest
 
 from tailrace.serving.merge import ViewQuery
 from tests.golden.text import answer_text, model_text
-from tests.oracle.model import SECOND_US, SHIPPED, View, expected_sketches, parse_all
+from tests.oracle.model import SECOND_US, SHIPPED, SPREAD, SPREAD_SQL, View, expected_sketches, parse_all
 from tests.oracle.rig import Rig
 
 INPUT = Path(__file__).with_name("input.ndjson")
 EXPECTED = Path(__file__).with_name("expected")
 POSTS = 4
+VIEWS = (*SHIPPED, SPREAD)
 QUERIES = {
     "windows": ViewQuery(),
     "minutes": ViewQuery(step_us=60 * SECOND_US),
+    "hops": ViewQuery(step_us=60 * SECOND_US, over_us=180 * SECOND_US),
     "total": ViewQuery(total=True),
 }
 
@@ -33,9 +35,14 @@ def posts() -> list[list[bytes]]:
     return [lines[at : at + size] for at in range(0, len(lines), size)]
 
 
+def with_own_view(rig: Rig) -> Rig:
+    (rig.views_dir / "spread.sql").write_text(SPREAD_SQL, encoding="utf-8")
+    return rig
+
+
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path)
+    made = with_own_view(Rig(tmp_path))
     made.look()
     made.read()
     made.cycle()
@@ -53,7 +60,7 @@ def answered(rig: Rig, view: View) -> str:
 
 
 def assert_golden(rig: Rig) -> None:
-    for view in SHIPPED:
+    for view in VIEWS:
         assert answered(rig, view) == expected(view), view.name
     rig.check()
 
@@ -67,7 +74,7 @@ def put(rig: Rig, post: list[bytes]) -> None:
 
 def test_the_model_says_what_is_committed() -> None:
     records = parse_all(INPUT.read_bytes().splitlines())
-    for view in SHIPPED:
+    for view in VIEWS:
         assert model_text(view, records, QUERIES) == expected(view), view.name
 
 
@@ -120,7 +127,7 @@ def test_the_states_are_those_of_the_model_bit_for_bit(rig: Rig) -> None:
     for post in posts()[2:]:
         put(rig, post)
     records = parse_all(INPUT.read_bytes().splitlines())
-    for view in SHIPPED:
+    for view in VIEWS:
         assert rig.sketches(view.name) == expected_sketches(view, records), view.name
 
 
@@ -134,7 +141,7 @@ def test_with_the_frontier_moved_after_each_post(rig: Rig) -> None:
 
 def test_by_a_view_that_is_built_from_history(tmp_path: Path) -> None:
     """No view is served while the lines come in; all are then built from the lake."""
-    rig = Rig(tmp_path)
+    rig = with_own_view(Rig(tmp_path))
     for post in posts():
         rig.put(post)
         rig.seal()
@@ -150,7 +157,7 @@ def test_by_a_view_that_is_built_from_history(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [0, POSTS // 2, POSTS])
 def test_on_the_embedded_stream_with_everything_restarted(tmp_path: Path, cut: int) -> None:
-    rig = Rig(tmp_path, embedded=True)
+    rig = with_own_view(Rig(tmp_path, embedded=True))
     rig.settle()
     for number, post in enumerate(posts()):
         if number == cut:
@@ -170,7 +177,7 @@ def test_on_the_embedded_stream_with_everything_restarted(tmp_path: Path, cut: i
 def rewrite() -> None:
     records = parse_all(INPUT.read_bytes().splitlines())
     EXPECTED.mkdir(exist_ok=True)
-    for view in SHIPPED:
+    for view in VIEWS:
         (EXPECTED / f"{view.name}.txt").write_text(model_text(view, records, QUERIES), encoding="utf-8")
 
 

@@ -24,7 +24,10 @@ def answer_text(answers: Mapping[str, tuple[list[str], list[tuple[Any, ...]]]]) 
 def model_text(view: View, records: Sequence[Record], queries: Mapping[str, ViewQuery]) -> str:
     return answer_text(
         {
-            name: (view.columns, expected_rows(view, records, step_us=query.step_us, total=query.total))
+            name: (
+                view.columns,
+                expected_rows(view, records, step_us=query.step_us, over_us=query.over_us, total=query.total),
+            )
             for name, query in queries.items()
         }
     )
@@ -36,4 +39,6 @@ def _line(values: Sequence[Any]) -> str:
 
 def _value(value: Any) -> str:
     """Decimals with all their digits, floats as the shortest text that names them."""
+    if isinstance(value, list):
+        return _line(value)
     return str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)

@@ -13,7 +13,17 @@ from fractions import Fraction
 from typing import Any
 
 from tests.oracle.lines import Record, parse_json
-from tests.oracle.sketches import bucket_bounds, estimate, histogram, ranked_bucket, registers
+from tests.oracle.sketches import (
+    bucket_bounds,
+    deviation,
+    earliest,
+    estimate,
+    histogram,
+    latest,
+    ranked_bucket,
+    registers,
+    variance,
+)
 
 SECOND_US = 1_000_000
 Value = Callable[[Record], Any]
@@ -21,7 +31,11 @@ Value = Callable[[Record], Any]
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """`kind`: count | sum | avg | min | max | quantile | distinct. `of`: its argument (None for `count(*)`). `keep`: its FILTER."""
+    """`kind`: count | sum | avg | min | max | quantile | distinct | variance | deviation | all | any | first | last | largest.
+
+    `of`: its argument (None for `count(*)`). `keep`: its FILTER. `n`: of largest, how many values. A first or last number is
+    exact in its `scale`; text has none.
+    """
 
     name: str
     kind: str
@@ -29,6 +43,7 @@ class Aggregate:
     keep: Callable[[Record], bool] = lambda record: True
     share: Fraction = Fraction(0)
     scale: int = 0
+    n: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +73,38 @@ def expected_rows(
     from_us: int | None = None,
     to_us: int | None = None,
     step_us: int | None = None,
+    over_us: int | None = None,
     total: bool = False,
 ) -> list[tuple[Any, ...]]:
-    """Rows ordered by window and keys (NULL last). Windows in microseconds (None with `total`), exact numbers as Decimal."""
+    """Rows ordered by window and keys (NULL last). Windows in microseconds (None with `total`), exact numbers as Decimal.
+
+    `over_us`: hopping windows of this length, one beginning every step; those that start in [from, to), each of all its records.
+    """
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         if not view.where(record):
             continue
-        window = record.at_us - record.at_us % view.window_us
-        if (from_us is not None and window < from_us) or (to_us is not None and window >= to_us):
-            continue
-        if step_us is not None:
-            window -= window % step_us
-        key = (None if total else window, *(of(record) for _, of in view.keys))
-        groups.setdefault(key, []).append(record)
+        keys = tuple(of(record) for _, of in view.keys)
+        for window in _windows(view, record, step_us, over_us, from_us, to_us):
+            groups.setdefault((None if total else window, *keys), []).append(record)
     rows = [(*key, *(_result(a, members) for a in view.aggregates)) for key, members in groups.items()]
     width = 1 + len(view.keys)
     return sorted(rows, key=lambda row: [(value is None, value) for value in row[:width]])
+
+
+def _windows(
+    view: View, record: Record, step_us: int | None, over_us: int | None, from_us: int | None, to_us: int | None
+) -> list[int]:
+    """The starts of the windows that the record counts in."""
+    window = record.at_us - record.at_us % view.window_us
+
+    def wanted(start: int) -> bool:
+        return (from_us is None or start >= from_us) and (to_us is None or start < to_us)
+
+    if over_us is not None:
+        step = step_us or view.window_us
+        return [start for start in range(window - window % step, window - over_us, -step) if wanted(start)]
+    return [window - window % (step_us or view.window_us)] if wanted(window) else []
 
 
 def expected_sketches(view: View, records: Sequence[Record]) -> dict[tuple[Any, ...], dict[str, dict[int, int]]]:
@@ -120,6 +150,20 @@ def _result(aggregate: Aggregate, members: Sequence[Record]) -> Any:
         return None
     unit = 10**aggregate.scale
     match aggregate.kind:
+        case "variance":
+            return variance(values, unit, sample=True)
+        case "deviation":
+            return deviation(values, unit, sample=True)
+        case "all":
+            return all(values)
+        case "any":
+            return any(values)
+        case "first":
+            return _shown(aggregate, earliest(_timed(aggregate, members)))
+        case "last":
+            return _shown(aggregate, latest(_timed(aggregate, members)))
+        case "largest":
+            return [_shown(aggregate, value) for value in sorted(values, reverse=True)[: aggregate.n]]
         case "sum":
             return Decimal(sum(values)).scaleb(-aggregate.scale)
         case "avg":
@@ -131,6 +175,16 @@ def _result(aggregate: Aggregate, members: Sequence[Record]) -> Any:
         case "quantile":
             return _middle(ranked_bucket(histogram(values), aggregate.share), unit)
     raise AssertionError(f"no such kind: {aggregate.kind}")
+
+
+def _timed(aggregate: Aggregate, members: Sequence[Record]) -> list[tuple[int, Any]]:
+    assert aggregate.of is not None
+    pairs = ((record.at_us, aggregate.of(record)) for record in members if aggregate.keep(record))
+    return [(at_us, value) for at_us, value in pairs if value is not None]
+
+
+def _shown(aggregate: Aggregate, value: Any) -> Any:
+    return Decimal(value).scaleb(-aggregate.scale) if aggregate.scale else value
 
 
 def _middle(number: int | None, unit: int) -> float | None:
@@ -208,3 +262,36 @@ RECORDS_BY_SERVICE = View(
 TRAFFIC_BY_NETWORK = View("traffic_by_network", 60 * SECOND_US, (NETWORK,), (REQUESTS, VISITORS))
 
 SHIPPED = (ENDPOINT_HEALTH, OVERALL_HEALTH, RECORDS_BY_SERVICE, STATUS_BY_ENDPOINT, TRAFFIC_BY_NETWORK)
+
+SPREAD_SQL = """CREATE VIEW spread AS
+SELECT time_bucket(INTERVAL '10 seconds', timestamp) AS window_start,
+       endpoint,
+       variance(response_ms) AS response_ms_var,
+       stddev(response_ms) AS response_ms_dev,
+       stddev(status) FILTER (WHERE status >= 500) AS failed_dev,
+       bool_and(status < 500) AS all_well,
+       bool_or(response_ms > 1000) AS some_slow,
+       first(ip) AS first_ip,
+       last(status) AS last_status,
+       last(response_ms) FILTER (WHERE status >= 500) AS last_failed_ms,
+       max(response_ms, 3) AS slowest
+FROM logs
+GROUP BY ALL
+"""
+SPREAD = View(
+    "spread",
+    10 * SECOND_US,
+    (ENDPOINT,),
+    (
+        Aggregate("response_ms_var", "variance", _response, scale=3),
+        Aggregate("response_ms_dev", "deviation", _response, scale=3),
+        Aggregate("failed_dev", "deviation", lambda record: record.status, keep=_server_error),
+        Aggregate("all_well", "all", lambda record: None if record.status is None else record.status < 500),
+        Aggregate("some_slow", "any", lambda record: None if record.response is None else record.response > 1_000_000),
+        Aggregate("first_ip", "first", lambda record: record.ip),
+        Aggregate("last_status", "last", lambda record: record.status),
+        Aggregate("last_failed_ms", "last", _response, keep=_server_error, scale=3),
+        Aggregate("slowest", "largest", _response, scale=3, n=3),
+    ),
+)
+"""A view that is not shipped, with the aggregates that no shipped one has; in SQL, and by hand."""

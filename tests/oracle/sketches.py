@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 REGISTERS = 4096
 
@@ -75,3 +76,32 @@ def estimate(found: Mapping[int, int]) -> int:
     if raw <= 2.5 * REGISTERS and empty:
         return round(REGISTERS * math.log(REGISTERS / empty))
     return round(raw)
+
+
+def variance(values: Sequence[int], unit: int, *, sample: bool) -> float | None:
+    """Of whole numbers in units of 1 / `unit`, from the definition: the mean square of the distance from the mean.
+
+    Exact, then rounded in one division, whose two sides a double holds (the tests' numbers are small enough).
+    """
+    degrees = len(values) - sample
+    if degrees < 1:
+        return None
+    mean = Fraction(sum(values), len(values))
+    squares = sum(((value - mean) ** 2 for value in values), Fraction(0))
+    return float(squares * len(values)) / (len(values) * degrees * unit**2)
+
+
+def deviation(values: Sequence[int], unit: int, *, sample: bool) -> float | None:
+    """The root of the variance."""
+    found = variance(values, unit, sample=sample)
+    return None if found is None else math.sqrt(found)
+
+
+def earliest(pairs: Iterable[tuple[int, Any]]) -> Any:
+    """The value of the smallest pair (time, value); None if there is none."""
+    return min(pairs, default=(0, None))[1]
+
+
+def latest(pairs: Iterable[tuple[int, Any]]) -> Any:
+    """The value of the largest pair (time, value); None if there is none."""
+    return max(pairs, default=(0, None))[1]

@@ -10,6 +10,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,18 @@ from tailrace.stream.base import ProducerStamp, Resharded
 from tailrace.views import compile_view
 from tests.oracle.faults import Faults, Killed, installed
 from tests.oracle.lines import Record, parse_json
-from tests.oracle.model import ENDPOINT, REQUESTS, RESPONSE_P99, SECOND_US, SHIPPED, VISITORS, View, expected_rows
+from tests.oracle.model import (
+    ENDPOINT,
+    REQUESTS,
+    RESPONSE_P99,
+    SECOND_US,
+    SHIPPED,
+    SPREAD,
+    SPREAD_SQL,
+    VISITORS,
+    View,
+    expected_rows,
+)
 from tests.oracle.rig import Rig
 
 pytestmark = pytest.mark.slow
@@ -39,6 +51,7 @@ OWN_SQL = {
     "slow": """CREATE VIEW own AS SELECT time_bucket(INTERVAL '30 seconds', timestamp) AS window_start, endpoint,
         count(*) AS requests, quantile(response_ms, 0.99) AS response_ms_p99, approx_count_distinct(ip) AS visitors
         FROM logs WHERE response_ms > 100 GROUP BY ALL""",
+    "spread": SPREAD_SQL.replace("VIEW spread", "VIEW own"),
 }
 OWN = {
     "plain": View("own", 10 * SECOND_US, (ENDPOINT,), (REQUESTS,)),
@@ -49,6 +62,7 @@ OWN = {
         (REQUESTS, RESPONSE_P99, VISITORS),
         where=lambda record: record.response is not None and record.response > 100_000,
     ),
+    "spread": replace(SPREAD, name="own"),
 }
 OWN_VERSIONS = {compile_view(sql, DEFAULT_FIELDS).version: OWN[kind] for kind, sql in OWN_SQL.items()}
 

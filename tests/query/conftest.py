@@ -69,6 +69,9 @@ class TwoViews:
             connection.register(name, self.tables[name])
         return wanted
 
+    def streams(self) -> dict[str, str]:
+        return {"upper": "CREATE STREAM upper AS SELECT * FROM logs WHERE status >= 202"}
+
 
 def engine_of(world: World, lake: Lake | None = None, stream: StreamBackend | None = None) -> SqlEngine:
     reader = lake or IcebergReader(world.settings.lake_dir)

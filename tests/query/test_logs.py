@@ -317,3 +317,13 @@ def test_the_tail_has_the_lake_schema(world: World) -> None:
     (first, *_) = cache.records(world.shards[0], 0, LINES)
     assert first.schema == logs_schema(DEFAULT_FIELDS)
     assert pa.types.is_string(first.schema.field("endpoint").type)
+
+
+def test_a_stream_is_a_part_of_the_records(engine: SqlEngine) -> None:
+    """Lake and stream's end together, by its name alone, beside `logs` and with the same columns."""
+    ((every,),) = rows(engine, "SELECT count(*) FROM logs WHERE status >= 202")
+    assert every
+    assert rows(engine, "SELECT count(*) FROM upper") == [(every,)]
+    rest = "SELECT (SELECT count(*) FROM logs) - (SELECT count(*) FROM Upper) - count(*) FROM logs WHERE status < 202"
+    assert rows(engine, rest) == [(0,)]
+    assert rows(engine, "DESCRIBE upper") == rows(engine, "DESCRIBE logs")

@@ -438,14 +438,14 @@ def test_what_reads_runs(sql: str, engine: SqlEngine) -> None:
     assert rows(engine, sql) or "JOIN" in sql or "SAMPLE" in sql
 
 
-def test_show_tables_lists_logs_and_the_views(engine: SqlEngine) -> None:
-    assert sorted(rows(engine, "SHOW TABLES")) == [("by_hour",), ("endpoint_health",), ("logs",)]
+def test_show_tables_lists_logs_the_streams_and_the_views(engine: SqlEngine) -> None:
+    assert sorted(rows(engine, "SHOW TABLES")) == [("by_hour",), ("endpoint_health",), ("logs",), ("upper",)]
 
 
 def test_an_unknown_relation_is_answered_with_the_known_ones(engine: SqlEngine) -> None:
     with pytest.raises(Invalid, match="there is no relation `log`") as raised:
         rows(engine, "SELECT * FROM log")
-    assert raised.value.hint == "relations: by_hour, endpoint_health, logs"
+    assert raised.value.hint == "relations: by_hour, endpoint_health, logs, upper"
 
 
 def test_plans_do_not_name_folders(engine: SqlEngine, world: World) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
@@ -24,7 +24,7 @@ def always(_: Record) -> bool:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """`kind` as in the view's outputs. `scale`: digits after the point of its argument."""
+    """`kind` as in the view's outputs. `scale`: digits after the point of its argument. `n`: values of a list."""
 
     name: str
     kind: str
@@ -32,6 +32,7 @@ class Aggregate:
     passes: Getter = always
     scale: int = 0
     quantile: str = "0.5"
+    n: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,17 @@ def number(aggregate: Aggregate, records: Sequence[Record]) -> Any:
     if not found:
         return None
     unit = Fraction(1, 10**aggregate.scale)
+    if aggregate.kind in ("first", "last"):
+        return ordered(aggregate, records)
     match aggregate.kind:
+        case "var_samp" | "var_pop" | "stddev_samp" | "stddev_pop":
+            return spread(aggregate.kind, [value * unit for value in units(aggregate, records)])
+        case "bool_and":
+            return all(found)
+        case "bool_or":
+            return any(found)
+        case "min_n" | "max_n":
+            return sorted(found, reverse=aggregate.kind == "max_n")[: aggregate.n]
         case "min":
             return min(found)
         case "max":
@@ -106,6 +117,27 @@ def number(aggregate: Aggregate, records: Sequence[Record]) -> Any:
             assert chosen is not None
             return Fraction(sum(bucket_bounds(chosen)), 2) * unit
     raise AssertionError(aggregate.kind)
+
+
+def ordered(aggregate: Aggregate, records: Sequence[Record]) -> Any:
+    """The value of the smallest or largest pair (time, value)."""
+    assert aggregate.argument is not None
+    passing = [record for record in records if aggregate.passes(record) is True]
+    pairs = [(r.at_us, value) for r in passing if (value := aggregate.argument(r)) is not None]
+    return (min if aggregate.kind == "first" else max)(pairs)[1]
+
+
+def spread(kind: str, found: Sequence[Fraction]) -> Fraction | None:
+    """From the definition: the mean square of the distance from the mean. The root has 40 digits."""
+    degrees = len(found) - kind.endswith("_samp")
+    if not degrees:
+        return None
+    mean = sum(found, Fraction(0)) / len(found)
+    variance = sum(((value - mean) ** 2 for value in found), Fraction(0)) / degrees
+    if kind.startswith("var"):
+        return variance
+    with localcontext(prec=40):
+        return Fraction((Decimal(variance.numerator) / Decimal(variance.denominator)).sqrt())
 
 
 def bin_rows(view: PlainView, aggregate: Aggregate, agg: int, records: Sequence[Record]) -> list[Row]:

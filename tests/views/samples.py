@@ -138,7 +138,58 @@ KEYLESS = PlainView(
     ),
 )
 
-ALL = (EVERYTHING, NETWORKS, KEYLESS)
+SPREAD = PlainView(
+    """
+    CREATE VIEW spread AS
+    SELECT time_bucket(INTERVAL '10 seconds', timestamp) AS window_start,
+           lower(endpoint) AS endpoint,
+           stddev(response_ms) AS deviation,
+           stddev_pop(response_ms) AS deviation_pop,
+           variance(response_ms) AS var,
+           var_pop(response_ms) AS var_all,
+           var_samp(status) FILTER (WHERE status >= 500) AS status_var,
+           stddev_samp(CAST(status % 1000 AS DECIMAL(9,2))) AS small,
+           bool_and(status < 500) AS all_well,
+           bool_or(lower(endpoint) = '/a') FILTER (WHERE status IS NOT NULL) AS some_a,
+           first(ip) AS first_ip,
+           last(response_ms) AS last_time,
+           arg_max(lower(service), timestamp) FILTER (WHERE status >= 500) AS last_failed,
+           arg_min(status, timestamp) AS first_status,
+           max(response_ms, 3) AS slowest,
+           min(status, 2) FILTER (WHERE status <> 404) AS lowest,
+           max(response_ms * 2, 100) AS all_times
+    FROM logs
+    GROUP BY ALL
+    """,
+    10 * SECOND_US,
+    (lambda r: None if r.endpoint is None else r.endpoint.lower(),),
+    (
+        Aggregate("deviation", "stddev_samp", lambda r: r.response_ms, scale=MS),
+        Aggregate("deviation_pop", "stddev_pop", lambda r: r.response_ms, scale=MS),
+        Aggregate("var", "var_samp", lambda r: r.response_ms, scale=MS),
+        Aggregate("var_all", "var_pop", lambda r: r.response_ms, scale=MS),
+        Aggregate("status_var", "var_samp", lambda r: r.status, failed),
+        Aggregate(
+            "small", "stddev_samp", lambda r: None if r.status is None else Decimal(_remainder(r.status, 1000)), scale=2
+        ),
+        Aggregate("all_well", "bool_and", lambda r: None if r.status is None else r.status < 500),
+        Aggregate(
+            "some_a",
+            "bool_or",
+            lambda r: None if r.endpoint is None else r.endpoint.lower() == "/a",
+            lambda r: r.status is not None,
+        ),
+        Aggregate("first_ip", "first", lambda r: r.ip),
+        Aggregate("last_time", "last", lambda r: r.response_ms),
+        Aggregate("last_failed", "last", lambda r: None if r.service is None else r.service.lower(), failed),
+        Aggregate("first_status", "first", lambda r: r.status),
+        Aggregate("slowest", "max_n", lambda r: r.response_ms, n=3),
+        Aggregate("lowest", "min_n", lambda r: r.status, lambda r: r.status is not None and r.status != 404, n=2),
+        Aggregate("all_times", "max_n", lambda r: _fitting(r.response_ms, lambda x: x * 2, MS), n=100),
+    ),
+)
+
+ALL = (EVERYTHING, NETWORKS, KEYLESS, SPREAD)
 
 
 def _fitting(value: Decimal | None, function: Callable[[Decimal], Decimal], scale: int) -> Decimal | None:

@@ -18,7 +18,8 @@ from tailrace.views.dialects.duckdb.row_plan import RowPlan
 from tests.views.rig import SECOND_US, Engine, empty_states, table
 
 FOLDER = Path(__file__).with_name("golden")
-VIEWS = {**dict(shipped_views()), "own_words": (FOLDER / "own_words.sql").read_text(encoding="utf-8")}
+OWN = {name: (FOLDER / f"{name}.sql").read_text(encoding="utf-8") for name in ("own_words", "spread_words")}
+VIEWS = {**dict(shipped_views()), **OWN}
 
 
 def printed(name: str) -> str:

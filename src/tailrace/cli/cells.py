@@ -17,6 +17,8 @@ def cell(value: Any) -> Text:
         return Text(f"{value:,}")
     if isinstance(value, float):
         return Text(f"{value:,.3f}")
+    if isinstance(value, list):
+        return Text(", ").join(cell(item) for item in value)
     return Text(str(value))
 
 

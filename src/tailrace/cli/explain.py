@@ -23,6 +23,16 @@ MERGES = {
     "avg": "sum and count are added, then divided once",
     "min": "the smaller one counts",
     "max": "the larger one counts",
+    "min_n": "of both lists the smallest stay",
+    "max_n": "of both lists the largest stay",
+    "first": "the earlier one by event time counts",
+    "last": "the later one by event time counts",
+    "bool_and": "false counts more than true",
+    "bool_or": "true counts more than false",
+    **dict.fromkeys(
+        ("stddev_samp", "stddev_pop", "var_samp", "var_pop"),
+        "count, sum and sum of squares are added, then divided once",
+    ),
     "quantile": "histogram bins are added, then the rank is looked up",
     "distinct": "HyperLogLog registers: the larger one counts, then estimated once",
 }

@@ -22,6 +22,7 @@ from tailrace.cli import (
     produce,
     query,
     shards,
+    streams,
     tail,
     up,
     version,
@@ -63,6 +64,7 @@ app.command("tail")(ending_with_reader(tail.tail))
 app.command("query")(ending_with_reader(query.query))
 app.command("explain")(ending_with_reader(explain.explain))
 app.add_typer(view_versions.app, name="views")
+app.add_typer(streams.app, name="streams")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(shards.app, name="shards")
 app.add_typer(formats.app, name="formats")

@@ -23,10 +23,11 @@ def query(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV; long results stream.")] = False,
     url: Url = None,
 ) -> None:
-    """Ask with SQL over `logs` and the views.
+    """Ask with SQL over `logs`, the streams and the views.
 
-    `logs` holds every record, each with all fields, from the first one to those of this moment. Each view is a table of its
-    name. Queries can only read, and are bounded in time and memory; see `[query]` in `tailrace.toml`.
+    `logs` holds every record, each with all fields, from the first one to those of this moment. Each stream is those of them that
+    fulfil its condition; each view is a table of its name. Queries can only read, and are bounded in time and memory; see `[query]`
+    in `tailrace.toml`.
 
     ```
     tailrace query "SELECT endpoint, count(*) FROM logs GROUP BY ALL ORDER BY 2 DESC"

@@ -27,6 +27,9 @@ def tail(
         str | None,
         typer.Option("--where", metavar="SQL", help="Only records for which this condition over the fields holds."),
     ] = None,
+    stream: Annotated[
+        str | None, typer.Option("--stream", metavar="NAME", help="Only records of this stream: tailrace streams list.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, max=1000, help="Newest records to begin with.")] = 20,
     count: Annotated[
         int | None, typer.Option("--count", min=1, metavar="N", help="End after so many records. Without it: never.")
@@ -43,13 +46,15 @@ def tail(
     tailrace tail
     tailrace tail --where "status >= 500"
     tailrace tail --where "endpoint = '/login' AND response_ms > 1000" --limit 100
+    tailrace tail --stream slow
     tailrace tail --json --count 1000 > sample.ndjson
     ```
 
-    Exit codes: 0 done, 2 the condition is wrong, 3 no node answers.
+    Exit codes: 0 done, 2 the condition is wrong or there is no such stream, 3 no node answers.
     """
     client = Client(node_url(url))
-    params = {"limit": str(limit)} | ({"where": where} if where else {})
+    wanted = {"where": where, "stream": stream}
+    params = {"limit": str(limit)} | {name: value for name, value in wanted.items() if value}
     out = console()
     left = count
     for event, data in follow(client, params):

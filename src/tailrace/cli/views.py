@@ -13,7 +13,7 @@ from tailrace.cli.output import BAD_ANSWER, console, ending_with_reader, print_j
 from tailrace.errors import Invalid, ViewError
 
 if TYPE_CHECKING:
-    from tailrace.views import CompiledView
+    from tailrace.views import CompiledStream, CompiledView
     from tailrace.views.plan import OutputColumn
 
 app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True)
@@ -75,14 +75,14 @@ def _state(view: dict[str, Any]) -> str:
 @app.command("check")
 @ending_with_reader
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A view file: one CREATE VIEW statement.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file: one CREATE VIEW or CREATE STREAM statement.")],
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
     """Check a view file without a node: what it would keep, or what is wrong where.
 
     Compiles the file exactly as a node does and shows the plan: its windows, its keys, and for each column the mergeable states
-    behind it. Fields come from `tailrace.toml`.
+    behind it. Fields come from `tailrace.toml`, streams from the files beside it. A stream's file is checked in the same way.
 
     ```
     tailrace views check views/slow_by_ip.sql
@@ -91,15 +91,22 @@ def check(
     Exit codes: 0 it can be used, 1 it cannot, 2 wrong usage.
     """
     from tailrace.config.load import load_settings
-    from tailrace.views import compile_view
+    from tailrace.views import compile_stream, compile_view
+    from tailrace.views.folder import streams_beside
+    from tailrace.views.parse import is_stream
+    from tailrace.views.stream import link_streams
 
     fields = load_settings(config).fields
     try:
         sql = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"`{file}` cannot be read: {error}", hint="give the path of a view file") from error
+    beside = streams_beside(file, fields)
     try:
-        view = compile_view(sql, fields)
+        if is_stream(sql):
+            _show_stream(file, compile_stream(sql, fields, *beside), as_json=as_json)
+            return
+        view = compile_view(sql, fields, link_streams(*beside))
     except Invalid as error:
         _show_problem(file, sql, error, as_json=as_json)
         raise typer.Exit(BAD_ANSWER) from error
@@ -107,6 +114,18 @@ def check(
         print_json({"file": str(file), "ok": True, **plan(view)})
     else:
         _show_plan(view)
+
+
+def _show_stream(file: Path, stream: CompiledStream, *, as_json: bool) -> None:
+    if as_json:
+        found = {"name": stream.name, "reads": stream.reads, "definition": stream.definition}
+        print_json({"file": str(file), "ok": True, **found})
+        return
+    from rich.text import Text
+
+    out = console()
+    out.print(Text.assemble(("ok  ", "bold green"), "stream ", (stream.name, "bold"), f"  reads {stream.reads}"))
+    out.print(Text(f"records where {' AND '.join(stream.texts)}"))
 
 
 def plan(view: CompiledView) -> dict[str, Any]:
@@ -153,6 +172,15 @@ STATES = {
     "avg": "a sum and a count; both merge by adding",
     "min": "a value; the smaller one stays",
     "max": "a value; the larger one stays",
+    "min_n": "a list of values; of two lists the smallest stay",
+    "max_n": "a list of values; of two lists the largest stay",
+    "first": "a time and a value; the earlier pair stays",
+    "last": "a time and a value; the later pair stays",
+    "bool_and": "true or false; false stays",
+    "bool_or": "true or false; true stays",
+    **dict.fromkeys(
+        ("stddev_samp", "stddev_pop", "var_samp", "var_pop"), "a count, a sum and a sum of squares; all merge by adding"
+    ),
     "quantile": "a histogram of log buckets; merges by adding, error at most 1 %",
     "distinct": "HyperLogLog registers; the larger one stays, error about 1.6 %",
 }

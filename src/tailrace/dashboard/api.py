@@ -20,6 +20,7 @@ from tailrace.dashboard.openapi import document
 from tailrace.dashboard.pipeline_api import healthz, metrics, pipeline, readyz
 from tailrace.dashboard.services import NodeServices
 from tailrace.dashboard.shards_api import list_shards, merge_shards, split_shard
+from tailrace.dashboard.streams_api import list_streams
 from tailrace.dashboard.tail import tail
 from tailrace.dashboard.views_api import diff_view, explain_view, list_views, read_view, rebuild_view, roll_back_view
 from tailrace.errors import NotFound, TailraceError, Unavailable
@@ -35,6 +36,7 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/views/{name}/rebuild", rebuild_view, methods=["POST"]),
             Route("/v1/views/{name}/rollback", roll_back_view, methods=["POST"]),
             Route("/v1/explain/{name}", explain_view),
+            Route("/v1/streams", list_streams),
             Route("/v1/query", query, methods=["POST"]),
             Route("/v1/tail", tail),
             Route("/v1/deadletters", list_dead_letters),

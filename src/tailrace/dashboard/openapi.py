@@ -101,6 +101,11 @@ def _view_paths() -> dict[str, Any]:
                     _parameter("from", "query", "first window start, ISO 8601"),
                     _parameter("to", "query", "windows that start before this instant"),
                     _parameter("step", "query", "coarser windows, e.g. 1m; a multiple of the view's, 3650d at most"),
+                    _parameter(
+                        "over",
+                        "query",
+                        "hopping windows of this length, one beginning every `step`, each of all its data; a multiple of the step",
+                    ),
                     _parameter("total", "query", "true: all windows merged into one row a key", "boolean"),
                     _parameter("where", "query", "SQL condition over the view's keys"),
                     _parameter(
@@ -208,7 +213,7 @@ def _other_paths() -> dict[str, Any]:
     return {
         "/v1/query": {
             "post": _operation(
-                "Read-only SQL over `logs` and the views",
+                "Read-only SQL over `logs`, the streams and the views",
                 body={
                     "application/json": {
                         "schema": {"type": "object", "required": ["sql"], "properties": {"sql": {"type": "string"}}}
@@ -222,13 +227,15 @@ def _other_paths() -> dict[str, Any]:
                 "The newest records as server-sent events",
                 [
                     _parameter("where", "query", "SQL condition over the record"),
+                    _parameter("stream", "query", "only records of this stream"),
                     _parameter("limit", "query", "records to begin with: 0 to 1000, default 50", "integer"),
                 ],
                 media="text/event-stream",
                 schema={"type": "string"},
-                errors=(400,),
+                errors=(400, 404),
             )
         },
+        "/v1/streams": {"get": _operation("List the streams: condition, source, the views on each, and what is wrong")},
         "/v1/deadletters": {
             "get": _operation(
                 "The newest lines that could not be read, and how many are kept",

@@ -18,7 +18,9 @@ from tailrace.model.window import iso
 from tailrace.serving.tail import TailPage, tail_table
 from tailrace.views.dialects.duckdb.engine import registered, rows_as_arrow, thread_engine
 from tailrace.views.dialects.duckdb.expression import print_expression
+from tailrace.views.expression import Expression, conjunction
 from tailrace.views.record_filter import bind_record_filter
+from tailrace.views.stream import LOGS
 
 ROWS_PER_TICK_MAX = 100
 BACKLOG_DEFAULT, BACKLOG_MAX = 50, 1000
@@ -26,14 +28,26 @@ TICK_S = 0.2
 
 
 async def tail(request: Request) -> StreamingResponse:
-    """`where`: SQL over the record's fields. `limit`: how many of the newest records to begin with (0 to 1000, default 50)."""
+    """`where`: SQL over the record's fields. `stream`: only its records. `limit`: how many of the newest records to begin with
+    (0 to 1000, default 50).
+    """
     services: NodeServices = request.app.state.services
-    params = known_parameters(request, {"where", "limit"})
-    where = params.get("where")
-    condition = print_expression(bind_record_filter(where, services.settings.fields)) if where else None
+    params = known_parameters(request, {"where", "stream", "limit"})
+    condition = _condition(services, params)
     backlog = limit_of(params, 0, BACKLOG_MAX, BACKLOG_DEFAULT)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_events(services, condition, backlog), media_type="text/event-stream", headers=headers)
+
+
+def _condition(services: NodeServices, params: dict[str, str]) -> str | None:
+    """What a record must fulfil, None for nothing. A stream is that of the moment: it does not change while the tail runs."""
+    conditions: list[Expression] = []
+    if name := params.get("stream", "").strip():
+        conditions += services.follower.catalog.state.stream(name).conditions if name.lower() != LOGS else ()
+    if where := params.get("where"):
+        conditions.append(bind_record_filter(where, services.settings.fields))
+    whole = conjunction(conditions)
+    return None if whole is None else print_expression(whole)
 
 
 async def _events(services: NodeServices, condition: str | None, backlog: int) -> AsyncIterator[bytes]:

@@ -22,7 +22,7 @@ from tailrace.views import CompiledView
 
 ARROW = "application/vnd.apache.arrow.stream"
 WHOLE_ROWS_MAX = 2_000_000
-_QUERY_NAMES = {"from", "to", "step", "where", "limit", "total", "top", "by", "key"}
+_QUERY_NAMES = {"from", "to", "step", "over", "where", "limit", "total", "top", "by", "key"}
 _DIFF_NAMES = {"from", "to", "step", "total", "where", "limit"}
 DIFFERENCES_SHOWN, DIFFERENCES_MAX = 100, 10_000
 _EXPLAIN_NAMES = {"window", "where"}
@@ -109,6 +109,7 @@ def view_query(params: dict[str, str]) -> ViewQuery:
         from_us=parse_iso(params["from"]) if "from" in params else None,
         to_us=parse_iso(params["to"]) if "to" in params else None,
         step_us=duration_us(params["step"]) if "step" in params else None,
+        over_us=duration_us(params["over"]) if "over" in params else None,
         total=_truth("total", params.get("total", "false")),
         where=params.get("where"),
         top=_top(params),
@@ -151,6 +152,7 @@ def _views(services: NodeServices) -> list[dict[str, Any]]:
     broken = [
         {"name": problem.path, "status": "failed", "error": {"message": problem.message, "hint": problem.hint}}
         for problem in catalog.problems
+        if problem.kind == "view"
     ]
     return sorted(listed, key=lambda row: str(row["name"])) + broken
 
@@ -176,6 +178,7 @@ def _view_row(wanted: CompiledView, served: CompiledView | None, shipped: bool, 
         "version": wanted.version,
         "status": "live" if live else "building",
         "served_version": served.version if served else None,
+        "reads": wanted.reads,
         "keys": [key.name for key in wanted.keys],
         "window_ms": wanted.window_us // 1000,
         "columns": [{"name": o.name, "kind": o.kind, "unit": o.unit} for o in wanted.outputs],

@@ -1,8 +1,9 @@
-"""The views as tables for users' SQL: the query process asks the node for them, so that SQL sees the same merged numbers."""
+"""The views as tables, and the streams, for users' SQL: the query process asks the node for them, so that SQL sees the same merged
+numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -37,6 +38,10 @@ class NodeViews:
     def names(self) -> list[str]:
         listed = msgspec.json.decode(self._get("/v1/views").content)["views"]
         return [view["name"] for view in listed if view.get("served_version")]
+
+    def streams(self) -> Mapping[str, str]:
+        listed = msgspec.json.decode(self._get("/v1/streams").content)["streams"]
+        return {stream["name"]: stream["definition"] for stream in listed if stream.get("definition")}
 
     def _table(self, name: str) -> pa.Table:
         return pa.ipc.open_stream(self._get(f"/v1/views/{quote(name)}", accept=ARROW).content).read_all()

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from tailrace.errors import Corrupt, Invalid
+from tailrace.errors import Corrupt, Invalid, TooLarge
 from tailrace.model.window import iso
 from tailrace.serving.pin import Pinned
 from tailrace.serving.sources import BatchSource, batch_sources, from_what_is_kept
@@ -23,19 +24,25 @@ from tailrace.states.manifest import ViewStates
 from tailrace.states.segment import Segment
 from tailrace.states.tables import concat_states
 from tailrace.views import CompiledView
-from tailrace.views.dialects.duckdb import finalize_statement, schemas
+from tailrace.views.dialects.duckdb import extent_statement, finalize_statement, rows_statement, schemas
 from tailrace.views.dialects.duckdb.engine import open_engine, rows_as_arrow
+from tailrace.views.dialects.duckdb.hop import Hop, hop_of
 
 ROWS_MAX = 50_000
 """Rows of one answer, unless asked for fewer."""
 STEP_DAYS_MAX = 3650
+HOPS_MAX = 5_000_000
+"""Hopping windows of all keys that are computed for one answer; what a limit leaves out does not count."""
+HOP_ROWS_MAX = 50_000_000
+"""Rows of bins or of registers that these may hold, by an estimate from above: some gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewQuery:
     """What is asked of a view. Times in microseconds; windows that start in [from_us, to_us).
 
-    `step_us`: coarser windows, a multiple of the view's. `total`: all windows merged to one row a key. `top`: (column, n): the n
+    `step_us`: coarser windows, a multiple of the view's. `over_us`: hopping windows of this length, one beginning every step, each of
+    all its data. `total`: all windows merged to one row a key. `top`: (column, n): the n
     largest keys by that column, all others merged exactly into one row. `top_key`: rank by this key column alone, the others keep
     their other keys. `where`: SQL over the key columns.
     """
@@ -43,6 +50,7 @@ class ViewQuery:
     from_us: int | None = None
     to_us: int | None = None
     step_us: int | None = None
+    over_us: int | None = None
     total: bool = False
     where: str | None = None
     top: tuple[str, int] | None = None
@@ -88,7 +96,9 @@ class Merger:
     ) -> ViewAnswer:
         """Merge batch `segments` with `speed` states (either may be empty) and finalize."""
         query, kept_from_us = from_what_is_kept(view, segments, query)
-        sources = batch_sources(view, segments, query)
+        hop = _hop(view, query)
+        asked = (query.from_us, query.to_us) if hop is None else (hop.data_from, hop.data_to)
+        sources = batch_sources(view, segments, query, *asked)
         connection = self._connection()
         names = {table: f"merge_{table}" for table in schemas(view)}
         try:
@@ -97,12 +107,14 @@ class Merger:
                 connection.execute(
                     f"CREATE OR REPLACE TEMP VIEW {relation} AS {self._both_sides(table, sources, speed)}"
                 )
+            query = self._within_reach(connection, view, names, query)
             statement = finalize_statement(
                 view,
                 scalars=names["scalars"],
                 bins=names.get("bins"),
                 registers=names.get("registers"),
                 step_us=query.step_us,
+                over_us=query.over_us,
                 total=query.total,
                 where=query.where,
                 time_from=query.from_us,
@@ -119,6 +131,35 @@ class Merger:
                 connection.execute(f"DROP VIEW IF EXISTS {relation}")
                 connection.unregister(f"speed_{table}")
         return _answer(view, table_out, query, kept_from_us)
+
+    def _within_reach(
+        self, connection: duckdb.DuckDBPyConnection, view: CompiledView, names: Mapping[str, str], query: ViewQuery
+    ) -> ViewQuery:
+        """The query without the hopping windows that its limit leaves out. Raises TooLarge if too many are left, or they hold too much.
+
+        `names`: state table -> relation.
+        """
+        hop = _hop(view, query)
+        if hop is None:
+            return query
+        found = connection.execute(extent_statement(view, names["scalars"], hop, query.where)).fetchall()
+        if query.top is None:
+            # A window has at least the keys of its first step; so these alone are rows enough.
+            rows = accumulate(n for _, n, _ in found)
+            last = next((w for (w, _, _), sum_ in zip(found, rows, strict=True) if sum_ > query.limit), None)
+            if last is not None and (hop.end is None or last < hop.end):
+                query = replace(query, to_us=last + hop.step_us)
+                hop = replace(hop, end=last + hop.step_us)
+                found = [row for row in found if hop.data_to is None or row[0] < hop.data_to]
+        _check_size(_windows(found, hop, query), HOPS_MAX, "hopping windows")
+        starts = (found[-1][0] - found[0][0]) // hop.step_us + hop.count if found else 0
+        for table in names.keys() - {"scalars"}:
+            statement = rows_statement(view, table, names[table], hop, query.where)
+            rows_read, of_keys, of_all = connection.execute(statement).fetchall()[0]
+            if query.top is not None and query.top_key is None:
+                of_keys = min(of_keys, of_all * (query.top[1] + 1))
+            _check_size(min(rows_read * hop.count, of_keys * starts), HOP_ROWS_MAX, f"{table} of hopping windows")
+        return query
 
     def _both_sides(self, table: str, sources: Sequence[BatchSource], speed: Mapping[str, pa.Table]) -> str:
         columns = ", ".join(f'"{name}"' for name in speed[table].column_names)
@@ -138,12 +179,38 @@ class Merger:
         return connection
 
 
-def _check_step(view: CompiledView, query: ViewQuery) -> None:
-    if query.step_us is not None and query.step_us > STEP_DAYS_MAX * 86_400_000_000:
-        raise Invalid(
-            f"step of `{query.step_us // 86_400_000_000}d` is too long",
-            hint=f"use at most {STEP_DAYS_MAX}d, or total=true for one window of all",
+def _hop(view: CompiledView, query: ViewQuery) -> Hop | None:
+    if query.over_us is None:
+        return None
+    return hop_of(view, query.over_us, query.step_us, query.from_us, query.to_us)
+
+
+def _check_size(found: int, most: int, what: str) -> None:
+    if found > most:
+        raise TooLarge(
+            f"about `{found:,}` {what} would have to be computed, more than {most:,}",
+            hint="narrow it with from, to, where or top, or take a longer step or a shorter over",
         )
+
+
+def _windows(found: Sequence[tuple[int, int, int]], hop: Hop, query: ViewQuery) -> int:
+    """At most so many hopping windows, each key's counted by itself, come of the steps `found` (start, keys in it, keys in all)."""
+    if not found:
+        return 0
+    keys = found[0][2]
+    if query.top is not None and query.top_key is None:
+        keys = min(keys, query.top[1] + 1)
+    starts = (found[-1][0] - found[0][0]) // hop.step_us + hop.count
+    return min(sum(min(n, keys) for _, n, _ in found) * hop.count, keys * starts)
+
+
+def _check_step(view: CompiledView, query: ViewQuery) -> None:
+    for name, value in (("step", query.step_us), ("over", query.over_us)):
+        if value is not None and value > STEP_DAYS_MAX * 86_400_000_000:
+            raise Invalid(
+                f"{name} of `{value // 86_400_000_000}d` is too long",
+                hint=f"use at most {STEP_DAYS_MAX}d, or total=true for one window of all",
+            )
     if query.step_us is not None and (query.step_us <= 0 or query.step_us % view.window_us):
         raise Invalid(
             f"step of `{query.step_us // 1_000_000}s` is not a multiple of the view's window",

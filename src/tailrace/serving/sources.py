@@ -35,11 +35,16 @@ def from_what_is_kept(
     return replace(query, from_us=kept_us), kept_us
 
 
-def batch_sources(view: CompiledView, segments: Sequence[Segment], query: ViewQuery) -> list[BatchSource]:
-    """What to read, piece by piece. Raises Invalid where windows are asked for that are no longer kept as short as they must be."""
+def batch_sources(
+    view: CompiledView, segments: Sequence[Segment], query: ViewQuery, from_us: int | None, to_us: int | None
+) -> list[BatchSource]:
+    """What to read, piece by piece: windows in [from_us, to_us), which may reach further than the windows that are asked for.
+
+    Raises Invalid where windows are asked for that are no longer kept as short as they must be.
+    """
     widths = widths_usable(view.window_us, query.step_us, total=query.total)
     found: list[BatchSource] = []
-    for piece in pieces(widths, query.from_us, query.to_us):
+    for piece in pieces(widths, from_us, to_us):
         levels = [_level(view, segment, piece) for segment in segments if piece.meets(segment)]
         if levels:
             found.append(BatchSource(tuple(levels), _condition(piece)))

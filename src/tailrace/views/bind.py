@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -13,7 +14,7 @@ from tailrace.views.aggregates import AGGREGATE_NAMES, AGGREGATES, AggregateCall
 from tailrace.views.bind_expression import ExpressionBinder
 from tailrace.views.bind_number import storable
 from tailrace.views.bind_window import window_us
-from tailrace.views.expression import Expression, inputs
+from tailrace.views.expression import Expression, conjunction, inputs
 from tailrace.views.parse import Source, printed
 from tailrace.views.plan import WINDOW_COLUMN, CompiledView, KeyColumn, OutputColumn, plan_version
 from tailrace.views.scope import RecordScope, nearest, readings
@@ -34,12 +35,14 @@ class _Select:
     outputs: list[OutputColumn]
 
 
-def bind(name: str, tree: exp.Select, source: Source, sql: str, fields: Fields) -> CompiledView:
-    """Raises ViewError with line, column and hint."""
+def bind(
+    name: str, tree: exp.Select, source: Source, sql: str, fields: Fields, conditions: Sequence[Expression] = ()
+) -> CompiledView:
+    """`conditions`: those of the stream that it reads. Raises ViewError with line, column and hint."""
     scope = RecordScope(fields, frozenset(i.alias.lower() for i in tree.expressions if isinstance(i, exp.Alias)))
     binder = ExpressionBinder(scope, source)
     where = tree.args.get("where")
-    condition = binder.condition(where.this) if where is not None else None
+    condition = conjunction([*conditions, *([binder.condition(where.this)] if where is not None else [])])
     states = StateCollector()
     select = _Select(None, [], [])
     for item in tree.expressions:

@@ -51,7 +51,7 @@ _CLAUSES: dict[str, tuple[tuple[str, ...], str, str]] = {
 
 _NOW = "a view is computed from each record alone, twice, at different times; use the field `timestamp`"
 _CHANCE = "chance gives the two layers different numbers; filter by a field instead"
-_LIST = "count, sum, avg, min, max, quantile and approx_count_distinct can be merged"
+_LIST = "count, sum, avg, min, max, quantile, approx_count_distinct, first, last, stddev, variance, bool_and and bool_or can be merged"
 _QUANTILE = "write quantile(x, 0.99): exact counts in log buckets, within 1 %, and mergeable"
 
 # Function names -> (reason, hint). `{word}` is the name as written.
@@ -75,21 +75,20 @@ _FUNCTIONS: dict[str, tuple[str, str]] = {
         ("the state of `{word}` depends on the order of the records", _QUANTILE),
     ),
     **dict.fromkeys(
-        ("mode", "first", "last", "any_value", "arbitrary", "arg_min", "arg_max", "argmin", "argmax", "min_by", "max_by", "first_value",
-         "last_value", "approx_top_k", "histogram"),
-        ("`{word}` cannot be merged", _LIST),
+        ("any_value", "arbitrary", "first_value", "last_value", "nth_value"),
+        ("`{word}` depends on the order of the records", "write first(x) or last(x): by event time, the same in any order"),
     ),
+    **dict.fromkeys(("arg_min_null", "arg_max_null"), ("`{word}` is not an aggregate of views", "write first(x) or last(x)")),
+    **dict.fromkeys(("mode", "approx_top_k", "histogram"), ("`{word}` cannot be merged", _LIST)),
     **dict.fromkeys(
         ("string_agg", "group_concat", "listagg", "list", "array_agg", "json_group_array", "json_group_object", "map_from_entries"),
         ("`{word}` keeps every value, so its state has no limit", "read the records themselves: POST /v1/query over logs"),
     ),
     **dict.fromkeys(
-        ("stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp", "corr", "covar_pop", "covar_samp", "skewness",
+        ("corr", "covar_pop", "covar_samp", "skewness",
          "kurtosis", "entropy", "mad", "regr_slope", "regr_r2", "geomean", "product", "fsum", "favg", "kahan_sum", "sumkahan"),
         ("`{word}` is not exact in fixed point and cannot be merged bit for bit", _LIST),
     ),
-    "bool_or": ("`{word}` is not an aggregate of views", "write count(*) FILTER (WHERE ...), and see if it is above 0"),
-    "bool_and": ("`{word}` is not an aggregate of views", "write count(*) FILTER (WHERE NOT ...), and see if it is 0"),
     "count_if": ("`{word}` is not an aggregate of views", "write count(*) FILTER (WHERE ...)"),
     "sum_if": ("`{word}` is not an aggregate of views", "write sum(x) FILTER (WHERE ...)"),
 }  # fmt: skip
@@ -99,8 +98,13 @@ def check_mergeable(tree: exp.Select, source: Source) -> None:
     """Raises ViewError at the first thing that cannot be merged."""
     _check_nesting(tree, source)
     _check_clauses(tree, source)
-    _check_from(tree, source)
+    check_from(tree, source)
     _check_group(tree, source)
+    check_nodes(tree, source)
+
+
+def check_nodes(tree: exp.Expr, source: Source) -> None:
+    """Raises ViewError for what no expression of a view or a stream may hold: chance, the clock, other rows."""
     for node in tree.walk(bfs=False):
         _check_node(node, source)
 
@@ -130,23 +134,25 @@ def _clause_offset(value: object, words: tuple[str, ...], source: Source) -> int
     return source.keyword_offset(*words)
 
 
-def _check_from(tree: exp.Select, source: Source) -> None:
+def check_from(tree: exp.Select, source: Source) -> None:
+    """Raises ViewError unless it reads one relation by its bare name: `logs` or, as may be, a stream."""
     from_ = tree.args.get("from_")
     if from_ is None:
         raise source.error(
             "FROM logs is missing", source.keyword_offset("SELECT"), "a view reads the records: FROM logs"
         )
     table = from_.this
-    if not isinstance(table, exp.Table) or table.name.lower() != "logs" or table.args.get("db"):
+    if not isinstance(table, exp.Table) or not isinstance(table.this, exp.Identifier) or table.args.get("db"):
         raise source.error(
-            "a view reads `logs` and nothing else", table, "write FROM logs; views of views are not supported"
+            "only `logs` or a stream can be read here", table, "write FROM logs; views of views are not supported"
         )
     extras = [n for n, v in table.args.items() if v and n not in ("this", "alias")]
+    read = table.name
     if table.args.get("alias"):
-        raise source.error("`logs` cannot be given another name here", table.args["alias"], "write FROM logs")
+        raise source.error(f"`{read}` cannot be given another name here", table.args["alias"], f"write FROM {read}")
     if extras:
         name = extras[0]
-        words, message, hint = _CLAUSES.get(name, ((), f"`{name}` is not supported on logs", "write FROM logs"))
+        words, message, hint = _CLAUSES.get(name, ((), f"`{name}` is not supported on {read}", f"write FROM {read}"))
         raise source.error(message, _clause_offset(table.args[name], words, source), hint)
 
 
@@ -172,6 +178,12 @@ def _check_node(node: exp.Expr, source: Source) -> None:
         counting = isinstance(parent, exp.Count)
         hint = "write approx_count_distinct(x): within about 2 %" if counting else "remove DISTINCT"
         raise source.error("a DISTINCT aggregate would need every value and cannot be merged", parent or node, hint)
+    if isinstance(node, exp.IgnoreNulls | exp.RespectNulls) and isinstance(node.this, exp.First | exp.Last):
+        word = source.word(node.this)
+        raise source.error(f"`{word}` leaves NULL out by itself", node, f"write {word}(x)")
+    if isinstance(node, exp.Order) and isinstance(node.parent, exp.First | exp.Last):
+        word = source.word(node.parent)
+        raise source.error(f"`{word}` goes by `timestamp` by itself, and by nothing else", node, f"write {word}(x)")
     if isinstance(node, exp.WithinGroup | exp.Order):
         raise source.error("an ordered aggregate needs all values at once and cannot be merged", node, _QUANTILE)
     if isinstance(node, exp.IgnoreNulls | exp.RespectNulls) and node.this is not None:

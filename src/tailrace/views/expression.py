@@ -6,7 +6,7 @@ user's text except names, literals and patterns, which a dialect quotes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 RAW_MAX = 10**18 - 1
@@ -84,6 +84,14 @@ class Call:
 
 
 Expression = Column | ExtraText | Literal | Call
+
+
+def conjunction(conditions: Sequence[Expression]) -> Expression | None:
+    """One condition that holds where all do; None for none."""
+    if len(conditions) < 2:
+        return conditions[0] if conditions else None
+    return Call("and", tuple(conditions), BOOLEAN)
+
 
 _Tree = str | int | bool | list["_Tree"] | None
 """What `json.dumps` takes."""

@@ -6,7 +6,9 @@ from importlib import resources
 from pathlib import Path
 
 from tailrace.errors import ViewError
-from tailrace.views.parse import TEXT_MAX, parse_view
+from tailrace.model.fields import Fields
+from tailrace.views.parse import TEXT_MAX, heading, is_stream, parse_view
+from tailrace.views.stream import StreamText, Unusable, parse_stream_text
 
 
 def shipped_views() -> list[tuple[str, str]]:
@@ -39,3 +41,19 @@ def _load(file: Path) -> tuple[Path, str | None, str]:
     except ViewError:
         return file, None, text
     return file, name, text
+
+
+def streams_beside(file: Path, fields: Fields) -> tuple[list[StreamText], dict[str, Unusable]]:
+    """The streams of the other files of its folder, and those that cannot be parsed: what `link_streams` takes."""
+    texts: list[StreamText] = []
+    unread: dict[str, Unusable] = {}
+    for other in sorted(file.parent.glob("*.sql")):
+        text = _load(other)[2]
+        if other.name == file.name or not is_stream(text):
+            continue
+        try:
+            texts.append(parse_stream_text(text, fields))
+        except ViewError as error:
+            if name := heading(text):
+                unread[name] = Unusable(name, error.message, error.hint)
+    return texts, unread

@@ -1,6 +1,7 @@
-"""Text -> (view name, syntax tree), with a `Source` that knows where each node stands. First pass of the compiler.
+"""Text -> (name, syntax tree), with a `Source` that knows where each node stands. First pass of the compiler.
 
-Only syntax is judged here: one statement, `CREATE VIEW name AS SELECT ...`, within sizes that no honest view reaches.
+Only syntax is judged here: one statement, `CREATE VIEW name AS SELECT ...` or `CREATE STREAM name AS SELECT ...`, within sizes that no
+honest one reaches.
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ RESERVED_NAMES = frozenset({"logs"})
 _DIALECT = Dialect.get_or_raise("duckdb")
 _OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
 _CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
-_EXAMPLE = (
-    "write `CREATE VIEW name AS SELECT time_bucket(INTERVAL '10 seconds', timestamp) AS window_start, endpoint, "
-    "count(*) AS requests FROM logs GROUP BY ALL`"
+_EXAMPLES = {
+    "view": "write `CREATE VIEW name AS SELECT time_bucket(INTERVAL '10 seconds', timestamp) AS window_start, endpoint, "
+    "count(*) AS requests FROM logs GROUP BY ALL`",
+    "stream": "write `CREATE STREAM name AS SELECT * FROM logs WHERE status >= 500`",
+}
+_BEGINNING = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*CREATE\s+(?:OR\s+REPLACE\s+)?STREAM\b(?:\s+(\w+))?", re.IGNORECASE | re.DOTALL
 )
 
 
@@ -108,18 +113,38 @@ def printed(node: exp.Expr) -> str:
     return node.sql("duckdb", unsupported_level=ErrorLevel.IGNORE)
 
 
+def is_stream(text: str) -> bool:
+    """Whether the text begins as a stream does, whatever follows."""
+    return _BEGINNING.match(text) is not None
+
+
+def heading(text: str) -> str | None:
+    """The name that a stream's text begins with, also where the rest cannot be parsed."""
+    found = _BEGINNING.match(text)
+    return found[1].lower() if found and found[1] else None
+
+
 def parse_view(text: str) -> tuple[str, exp.Select, Source]:
     """The view's lower-case name, its SELECT, and its source. Raises ViewError."""
+    return _statement(text, "view")
+
+
+def parse_stream(text: str) -> tuple[str, exp.Select, Source]:
+    """The stream's lower-case name, its SELECT, and its source. Raises ViewError."""
+    return _statement(text, "stream")
+
+
+def _statement(text: str, kind: str) -> tuple[str, exp.Select, Source]:
     source = Source(text, _tokens(text))
-    name, start = _header(source)
-    end = _one_statement(source, start)
+    name, start = _header(source, kind)
+    end = _one_statement(source, start, kind)
     body = source.tokens[start:end]
     if not body:
-        raise source.error("the SELECT is missing", len(text), _EXAMPLE)
+        raise source.error("the SELECT is missing", len(text), _EXAMPLES[kind])
     tree = _parse(source, body)
     if not isinstance(tree, exp.Select):
-        hint = "a view is one SELECT over logs" if isinstance(tree, exp.SetOperation) else _EXAMPLE
-        raise source.error("a view must be a single SELECT", body[0].start, hint)
+        hint = f"a {kind} is one SELECT over logs" if isinstance(tree, exp.SetOperation) else _EXAMPLES[kind]
+        raise source.error(f"a {kind} must be a single SELECT", body[0].start, hint)
     return name, tree, source
 
 
@@ -177,38 +202,37 @@ def _unclosed(text: str) -> int:
     return max(len(text) - 1, 0)
 
 
-def _header(source: Source) -> tuple[str, int]:
-    """Name, and the index of the first token after `AS`."""
+def _header(source: Source, kind: str) -> tuple[str, int]:
+    """Name, and the index of the first token after `AS`. `kind`: view or stream."""
+    example, wanted = _EXAMPLES[kind], ("CREATE", kind.upper())
     words = [t.text.upper() for t in source.tokens]
     at = 3 if words[:3] == ["CREATE", "OR", "REPLACE"] else 1
-    if not words or words[0] != "CREATE" or words[at : at + 1] != ["VIEW"]:
-        wrong = next(
-            (t.start for t, w in zip(source.tokens, ("CREATE", "VIEW"), strict=False) if t.text.upper() != w), 0
-        )
-        raise source.error("a view starts with CREATE VIEW", wrong, _EXAMPLE)
+    if not words or words[0] != "CREATE" or words[at : at + 1] != [kind.upper()]:
+        wrong = next((t.start for t, w in zip(source.tokens, wanted, strict=False) if t.text.upper() != w), 0)
+        raise source.error(f"a {kind} starts with {' '.join(wanted)}", wrong, example)
     if len(words) <= at + 1:
-        raise source.error("the view's name is missing", len(source.text), _EXAMPLE)
+        raise source.error(f"the {kind}'s name is missing", len(source.text), example)
     token = source.tokens[at + 1]
     name = token.text.lower()
     if not NAME.fullmatch(name):
         hint = "use letters, digits and `_`, a letter first, at most 63 characters"
-        raise source.error(f"`{token.text}` cannot be a view's name", token.start, hint)
+        raise source.error(f"`{token.text}` cannot be a {kind}'s name", token.start, hint)
     if name in RESERVED_NAMES:
         raise source.error(f"`{name}` is taken: it is the records themselves", token.start, "choose another name")
     if words[at + 2 : at + 3] != ["AS"]:
         where = source.tokens[at + 2].start if len(words) > at + 2 else len(source.text)
-        raise source.error("expected AS after the view's name", where, _EXAMPLE)
+        raise source.error(f"expected AS after the {kind}'s name", where, example)
     return name, at + 3
 
 
-def _one_statement(source: Source, start: int) -> int:
+def _one_statement(source: Source, start: int, kind: str) -> int:
     """Index of the `;` that ends the statement, or of the end; nothing may follow it."""
     ends = [i for i, t in enumerate(source.tokens) if i >= start and t.token_type is TokenType.SEMICOLON]
     if not ends:
         return len(source.tokens)
     after = [t for t in source.tokens[ends[0] :] if t.token_type is not TokenType.SEMICOLON]
     if after:
-        raise source.error("a file holds one statement", after[0].start, "put the next view into a file of its own")
+        raise source.error("a file holds one statement", after[0].start, f"put the next {kind} into a file of its own")
     return ends[0]
 
 

@@ -33,9 +33,11 @@ class KeyColumn:
 
 @dataclass(frozen=True, slots=True)
 class ScalarState:
-    """A column `s0`, `s1`... of the scalars table. `function`: count | sum | min | max over the records that pass `filter`.
+    """A column `s0`, `s1`... of the scalars table: a function over the records that pass `filter`, merged by `merge`: sum | min | max.
 
-    `argument` is None for `count(*)`. A sum is an integer in units of 10**-scale; all but count are NULL where no record counted.
+    `function`: count | sum | squares | squares_low | squares_high | min | max. `argument` is None for `count(*)`. A sum is an integer
+    in units of 10**-scale, or of their squares; all but count are NULL where no record counted. `n`: the state is the list of
+    the n smallest or largest values; 0: it is one value.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ScalarState:
     function: str
     argument: Expression | None
     filter: Expression | None
+    n: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ class RegisterAgg:
 
 @dataclass(frozen=True, slots=True)
 class OutputColumn:
-    """A result column. `kind`: window | key | count | sum | avg | min | max | quantile | distinct.
+    """A result column. `kind`: window | key | count | sum | avg | min | max | quantile | distinct | first | last | min_n | max_n |
+    stddev_samp | stddev_pop | var_samp | var_pop | bool_and | bool_or.
 
     `states`: the scalar states it is made of, in the order its aggregate names them. `agg`: its index in bins or registers.
     `quantile`: the fraction asked for, as (numerator, denominator). `scale`: digits after the point of its argument.
@@ -84,7 +88,10 @@ class OutputColumn:
 
 @dataclass(frozen=True, slots=True)
 class CompiledView:
-    """One view. `window_us` divides a day; windows start at multiples of it since 1970-01-01 UTC. `sql` is the text as written."""
+    """One view. `window_us` divides a day; windows start at multiples of it since 1970-01-01 UTC. `sql` is the text as written.
+
+    `reads`: `logs`, or the stream that it reads. `inlined`: the same view as a text over `logs`, where `sql` reads a stream.
+    """
 
     name: str
     version: str
@@ -96,6 +103,13 @@ class CompiledView:
     bin_aggs: tuple[BinAgg, ...]
     register_aggs: tuple[RegisterAgg, ...]
     where: Expression | None
+    reads: str = "logs"
+    inlined: str = ""
+
+    @property
+    def definition(self) -> str:
+        """A text that compiles to this plan by itself, whatever becomes of the streams."""
+        return self.inlined or self.sql
 
     def inputs(self) -> frozenset[Column | ExtraText]:
         """What it reads of a record."""
@@ -124,7 +138,8 @@ def plan_version(view: CompiledView, readings: Sequence[Sequence[str]] = ()) -> 
         "where": canonical(view.where),
         "keys": [[k.name.lower(), k.sql_type, canonical(k.expression)] for k in view.keys],
         "scalars": [
-            [s.function, s.merge, s.sql_type, canonical(s.argument), canonical(s.filter)] for s in view.scalars
+            [s.function, s.merge, s.sql_type, canonical(s.argument), canonical(s.filter), *([s.n] if s.n else [])]
+            for s in view.scalars
         ],
         "bins": [[canonical(b.argument), canonical(b.filter)] for b in view.bin_aggs],
         "registers": [[canonical(r.argument), canonical(r.filter)] for r in view.register_aggs],

@@ -7,7 +7,7 @@ data, no network, no extension, no variable of Python, no change of a setting.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,15 +25,19 @@ from tailrace.serving.sql.failures import ENGINE_ERRORS, translate
 from tailrace.serving.sql.logs import LOGS, LogsRelation, logs_schema, take_moment
 from tailrace.serving.sql.statement import Statement, StatementCheck
 from tailrace.stream.base import StreamBackend
+from tailrace.views import compile_stream
+from tailrace.views.dialects.duckdb.expression import print_expression
 
 Relations = Callable[[duckdb.DuckDBPyConnection, Statement], LogsRelation | None]
 _LOSSY = re.compile(r"\b(UHUGEINT|BIT|BIGNUM|TIME WITH TIME ZONE)\b")
 BATCH_ROWS = 8_192
 THREADS = 2
+STREAMS_KEPT = 256
+"""Conditions of streams that are kept printed."""
 
 
 class ViewRelations(Protocol):
-    """The views as relations. Any thread may call."""
+    """The views as relations, and the streams. Any thread may call."""
 
     def names(self) -> Iterable[str]:
         """Of all views that can be read now."""
@@ -43,15 +47,22 @@ class ViewRelations(Protocol):
         """Make those of `names` (lower case) that are views, and return their names. They must need no file: Arrow tables, say."""
         ...
 
+    def streams(self) -> Mapping[str, str]:
+        """Lower-case name -> definition over `logs` of all streams that can be read now."""
+        ...
+
 
 class NoViews:
-    """An installation without views."""
+    """An installation without views and streams."""
 
     def names(self) -> Iterable[str]:
         return ()
 
     def __call__(self, connection: duckdb.DuckDBPyConnection, names: frozenset[str]) -> Iterable[str]:
         return ()
+
+    def streams(self) -> Mapping[str, str]:
+        return {}
 
 
 def open_locked(memory_bytes_max: int, readable: Path, threads: int = THREADS) -> duckdb.DuckDBPyConnection:
@@ -88,6 +99,7 @@ class SqlEngine:
         self._views = view_relations or NoViews()
         self._cache = BlockCache(stream, logs_schema(settings.fields))
         self._check = StatementCheck()
+        self._conditions: dict[str, str] = {}
         self._root = open_locked(settings.query.memory_bytes_max, lake.data_dir)
 
     def open(self) -> Execution:
@@ -103,16 +115,29 @@ class SqlEngine:
             return None
         wanted = statement.names - {LOGS}
         made = {name.lower() for name in self._views(connection, wanted)} if wanted else set[str]()
-        if unknown := sorted(wanted - made):
+        rest = sorted(wanted - made)
+        streams = self._views.streams() if rest else {}
+        if unknown := [name for name in rest if name not in streams]:
             raise Invalid(f"there is no relation `{unknown[0]}`", hint=f"relations: {', '.join(self._known())}")
-        if LOGS not in statement.names:
+        if LOGS not in statement.names and not rest:
             return None
         logs = LogsRelation(self._cache, take_moment(self._stream, self._lake), self._settings.fields)
         logs.open(connection)
+        for name in rest:
+            condition = self._condition(streams[name])
+            connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM {LOGS} AS r WHERE {condition}")
         return logs
 
+    def _condition(self, definition: str) -> str:
+        """The condition of a stream, parsed, checked and printed anew."""
+        if definition not in self._conditions:
+            if len(self._conditions) >= STREAMS_KEPT:
+                self._conditions.clear()
+            self._conditions[definition] = print_expression(compile_stream(definition, self._settings.fields).condition)
+        return self._conditions[definition]
+
     def _known(self) -> list[str]:
-        return sorted({LOGS, *self._views.names()})
+        return sorted({LOGS, *self._views.names(), *self._views.streams()})
 
     def close(self) -> None:
         self._root.close()

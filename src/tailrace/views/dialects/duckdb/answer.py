@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tailrace.views.aggregates.distinct import RANK_MAX, REGISTERS
 from tailrace.views.aggregates.quantile import SUB_BITS
+from tailrace.views.aggregates.variance import SQUARE_BITS
 from tailrace.views.plan import OutputColumn
 
 _ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
@@ -14,14 +15,20 @@ _ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
 def output_sql(output: OutputColumn) -> str:
     """SQL of the type `output.sql_type`."""
     match output.kind:
-        case "count" | "min" | "max":
+        case "count" | "min" | "max" | "min_n" | "max_n" | "bool_and" | "bool_or":
             return output.states[0]
+        case "first" | "last":
+            return f"struct_extract({output.states[0]}, 'value')"
         case "sum":
             return _sum(output)
         case "avg":
             total, count = output.states
             # As DuckDB's own avg of a DECIMAL rounds: the sum to a double first, then the division.
             return f"((CAST({total} AS DOUBLE) / {_ten_to(output.scale)}) / nullif({count}, 0))"
+        case "var_samp" | "var_pop":
+            return _variance(output)
+        case "stddev_samp" | "stddev_pop":
+            return f"sqrt({_variance(output)})"
         case "quantile":
             return _bucket_middle(_quantile_name(output), output.scale)
         case "distinct":
@@ -36,6 +43,29 @@ def _sum(output: OutputColumn) -> str:
         return state
     unit = f"0.{'1'.rjust(output.scale, '0')}"
     return f"CAST({state} * CAST({unit} AS DECIMAL({output.scale},{output.scale})) AS {output.sql_type})"
+
+
+def _variance(output: OutputColumn) -> str:
+    """(n * squares - sum**2) / (n * (n - 1)) or / n**2, in units of 10**(-2 * scale).
+
+    The numerator can have 200 bits, so it is made of whole numbers c2 * 2**120 + c1 * 2**60 + c0: the squares are q2, q1, q0 of 60 bits
+    each, the sum s1, s0, and each product stays within 128 bits for up to 2**62 records. Carried upwards, all three are positive, so
+    that only the last step rounds. HUGEINT shifts as two's complement does, towards less.
+    """
+    count, total, low, *high = output.states
+    n, mask = f"CAST({count} AS HUGEINT)", 2**SQUARE_BITS - 1
+    low = f"CAST({low} AS HUGEINT)"
+    rest = f"(CAST({high[0]} AS HUGEINT) + ({low} >> {SQUARE_BITS}))" if high else f"({low} >> {SQUARE_BITS})"
+    q2, q1, q0 = f"({rest} >> {SQUARE_BITS})", f"({rest} & {mask})", f"({low} & {mask})"
+    absolute = f"abs(CAST({total} AS HUGEINT))"
+    s1, s0 = f"({absolute} >> {SQUARE_BITS})", f"({absolute} & {mask})"
+    c0 = f"({n} * {q0} - {s0} * {s0})"
+    c1 = f"({n} * {q1} - 2 * {s1} * {s0} + ({c0} >> {SQUARE_BITS}))"
+    c2 = f"({n} * {q2} - {s1} * {s1} + ({c1} >> {SQUARE_BITS}))"
+    upper = f"CAST({c2} AS DOUBLE) * {float(1 << 2 * SQUARE_BITS)!r}"
+    lower = f"CAST((({c1} & {mask}) << {SQUARE_BITS}) + ({c0} & {mask}) AS DOUBLE)"
+    less = f"({n} - 1)" if output.kind.endswith("_samp") else n
+    return f"(({upper} + {lower}) / (CAST(nullif({n} * {less}, 0) AS DOUBLE) * {_ten_to(2 * output.scale)}))"
 
 
 def quantile_columns(outputs: Sequence[OutputColumn]) -> list[tuple[str, str]]:

@@ -102,6 +102,8 @@ def _call(op: str, args: tuple[Expression, ...], type_: Type) -> str:
             if args[0].type.kind != "text":
                 return cast
             return f"(CASE WHEN regexp_full_match({first}, '{_DECIMAL_TEXT}') THEN {cast} END)"
+        case "pair":
+            return f"(CASE WHEN {printed[1]} IS NOT NULL THEN {{'us': epoch_us({first}), 'value': {printed[1]}}} END)"
         case "network":
             return network_sql(first)
     raise AssertionError(f"no SQL for `{op}`")

@@ -13,8 +13,9 @@ from tailrace.errors import Invalid
 from tailrace.views.bind_filter import bind_filter
 from tailrace.views.dialects.duckdb.answer import hll_columns, output_sql, quantile_columns
 from tailrace.views.dialects.duckdb.expression import print_expression, quoted
-from tailrace.views.dialects.duckdb.merge import merged_scalar
-from tailrace.views.dialects.duckdb.window import window_sql
+from tailrace.views.dialects.duckdb.hop import Hop, hop_of
+from tailrace.views.dialects.duckdb.merge import merged_scalar, merged_state
+from tailrace.views.dialects.duckdb.window import window_sql, window_us_sql
 from tailrace.views.expression import Expression
 from tailrace.views.plan import OTHERS_COLUMN, WINDOW_COLUMN, CompiledView, OutputColumn
 
@@ -31,6 +32,7 @@ def finalize_statement(
     bins: str | None,
     registers: str | None,
     step_us: int | None = None,
+    over_us: int | None = None,
     total: bool = False,
     where: str | None = None,
     time_from: int | None = None,
@@ -44,6 +46,7 @@ def finalize_statement(
 
     scalars, bins, registers: relations of states, merged or not (None where the view has no such table).
     step_us: windows to merge to, a multiple of the view's. total: all windows in one row a key, whose window is NULL.
+    over_us: hopping windows of this length, one beginning every step, each of all its data, also of that at or after `time_to`.
     where: a condition on key columns. time_from, time_to: windows that start in [from, to), microseconds since 1970.
     top: (column, n): the n largest keys by it over all windows asked for (ties: smaller key first, NULL last), all others merged
     exactly into one row a window with NULL keys; adds the column `_others`: how many keys were merged, 0 for a key's own row.
@@ -56,19 +59,24 @@ def finalize_statement(
         Invalid: step, top, filter or column that the view cannot answer; its hint says what can.
     """
     outputs = _wanted(view, columns)
-    window = _window(view, step_us, total)
+    hop = None
+    if over_us is not None:
+        _check_hop(total=total)
+        hop = hop_of(view, over_us, step_us, time_from, time_to)
+        time_from, time_to = hop.data_from, hop.data_to
+    window = _window(view, step_us, total) if hop is None else window_us_sql(f"r.{WINDOW_COLUMN}", hop.step_us)
     condition = _condition(view, where, time_from, time_to)
     states = _States(view, scalars, bins, registers, condition, _ranked_keys(view, top_key))
+    shown = "w" if hop is None else "make_timestamptz(w)"
     order = ["w", *_key_names(view)]
+    printed = [f"{shown if o.kind == 'window' else _output(view, o)} AS {quoted(o.name)}" for o in outputs]
     if top is None:
-        ctes = states.chain("_", window, outputs, None)
-        printed = [f"{_output(view, o)} AS {quoted(o.name)}" for o in outputs]
+        ctes = states.chain("_", window, outputs, None, hop=hop)
     else:
         column, n = _top(view, top)
         ctes = states.chain("_t_", _NO_WINDOW, (column,), None, states.ranked)
         ctes.append(_ranking(states.ranked, column, n))
-        ctes += states.chain("_", window, outputs, "_top")
-        printed = [f"{_output(view, o)} AS {quoted(o.name)}" for o in outputs]
+        ctes += states.chain("_", window, outputs, "_top", hop=hop)
         merged = f"(SELECT greatest(count(*) - {n}, 0) FROM _top)"
         printed.append(f"CAST(CASE WHEN o THEN {merged} ELSE 0 END AS BIGINT) AS {OTHERS_COLUMN}")
         order.insert(1, "o")
@@ -76,6 +84,30 @@ def finalize_statement(
     rows = f"\nLIMIT {_checked_limit(limit)}" if limit is not None else ""
     chain = ",\n".join(ctes)
     return f"WITH {chain}\nSELECT {', '.join(printed)}\nFROM _answer\nORDER BY {ordering}{rows}"
+
+
+def extent_statement(view: CompiledView, scalars: str, hop: Hop, where: str | None = None) -> str:
+    """SELECT of w, n, keys: each step that has states, how many keys it has, and how many keys there are in all. Ordered by w.
+
+    It costs little beside hopping windows, and says how many there will be.
+    """
+    condition = _condition(view, where, hop.data_from, hop.data_to)
+    step = window_us_sql(f"r.{WINDOW_COLUMN}", hop.step_us)
+    keys = ", ".join(f"r.{quoted(k.name)}" for k in view.keys)
+    found = f"SELECT DISTINCT {step} AS w, {f'hash({keys})' if keys else '0'} AS h FROM {scalars} AS r{condition}"
+    of_all = "(SELECT count(DISTINCT h) FROM found)"
+    return f"WITH found AS MATERIALIZED ({found})\nSELECT w, count(*) AS n, {of_all} AS keys FROM found GROUP BY w ORDER BY w"
+
+
+def rows_statement(view: CompiledView, table: str, relation: str, hop: Hop, where: str | None = None) -> str:
+    """SELECT of how many rows of `table` (bins or registers) the windows are made of, how many differ but for their time, and how many
+    differ but for time and keys. The last two within some per cent.
+    """
+    own = [f"r.{column}" for column in (_BINS if table == "bins" else _REGISTERS)[:2]]
+    keys = [f"r.{quoted(k.name)}" for k in view.keys]
+    apart = [f"approx_count_distinct(hash({', '.join(columns)}))" for columns in ([*keys, *own], own)]
+    condition = _condition(view, where, hop.data_from, hop.data_to)
+    return f"SELECT count(*), {', '.join(apart)} FROM {relation} AS r{condition}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,47 +128,74 @@ class _States:
         outputs: Sequence[OutputColumn],
         top: str | None,
         keys: Sequence[str] | None = None,
+        hop: Hop | None = None,
     ) -> list[str]:
-        """CTEs from the states to `{prefix}answer`: w, keys, with `top` also o, then what `answer.py` reads."""
+        """CTEs from the states to `{prefix}answer`: w, keys, with `top` also o, then what `answer.py` reads.
+
+        With `hop`, w is in microseconds, and states are merged to its steps before they are merged to its windows.
+        """
         keys = _key_names(self.view) if keys is None else keys
         group = ["w", *keys, *(["o"] if top else [])]
         listed = ", ".join(group)
         rows = self._rows(self.scalars, [s.name for s in self.view.scalars], window, top)
-        scalars = f"SELECT {listed}, {', '.join(merged_scalar(self.view, 's'))} FROM ({rows}) AS s"
-        ctes = [f"{prefix}scalars AS ({scalars} GROUP BY {listed})"]
+        scalars = f"SELECT {listed}, {', '.join(merged_scalar(self.view, 's'))} FROM ({rows}) AS s GROUP BY {listed}"
+        merged = [(s.name, merged_state(s, s.name)) for s in self.view.scalars]
+        ctes = _hopped(hop, f"{prefix}scalars", scalars, group, merged)
         joins = ""
         columns = ["s.*"]
         quantiles = quantile_columns(outputs)
         if quantiles:
             assert self.bins is not None, "the view has bins"
-            ctes += self._quantiles(prefix, window, top, listed, quantiles)
+            ctes += self._quantiles(prefix, window, top, group, quantiles, hop)
             joins += f"\nLEFT JOIN {prefix}quantiles AS q ON {_same('s', 'q', group)}"
             columns += [f"q.{name}" for name, _ in quantiles]
         estimates = hll_columns(outputs)
         if estimates:
             assert self.registers is not None, "the view has registers"
-            ctes += self._estimates(prefix, window, top, listed, estimates)
+            ctes += self._estimates(prefix, window, top, group, estimates, hop)
             joins += f"\nLEFT JOIN {prefix}estimates AS e ON {_same('s', 'e', group)}"
             columns += [f"e.{name}" for name, _ in estimates]
         ctes.append(f"{prefix}answer AS (SELECT {', '.join(columns)} FROM {prefix}scalars AS s{joins})")
         return ctes
 
     def _quantiles(
-        self, prefix: str, window: str, top: str | None, listed: str, columns: Sequence[tuple[str, str]]
+        self,
+        prefix: str,
+        window: str,
+        top: str | None,
+        group: Sequence[str],
+        columns: Sequence[tuple[str, str]],
+        hop: Hop | None,
     ) -> list[str]:
+        listed = ", ".join(group)
         merged = f"SELECT {listed}, agg, bin, sum(n) AS n FROM ({self._rows(self.bins, _BINS, window, top)}) GROUP BY {listed}, agg, bin"
+        ctes: list[str] = []
+        if hop is not None:
+            ctes = _hopped(hop, f"{prefix}bins", merged, [*group, "agg", "bin"], [("n", "sum(n)")])
+            merged = f"FROM {prefix}bins"
         part = f"PARTITION BY {listed}, agg"
         counted = f"SELECT *, sum(n) OVER ({part} ORDER BY bin) AS upto, sum(n) OVER ({part}) AS total FROM ({merged})"
         chosen = ", ".join(f"{sql} AS {name}" for name, sql in columns)
-        return [f"{prefix}quantiles AS (SELECT {listed}, {chosen} FROM ({counted}) GROUP BY {listed})"]
+        return [*ctes, f"{prefix}quantiles AS (SELECT {listed}, {chosen} FROM ({counted}) GROUP BY {listed})"]
 
     def _estimates(
-        self, prefix: str, window: str, top: str | None, listed: str, columns: Sequence[tuple[str, str]]
+        self,
+        prefix: str,
+        window: str,
+        top: str | None,
+        group: Sequence[str],
+        columns: Sequence[tuple[str, str]],
+        hop: Hop | None,
     ) -> list[str]:
+        listed = ", ".join(group)
         rows = self._rows(self.registers, _REGISTERS, window, top)
         merged = f"SELECT {listed}, agg, register, max(rank) AS rank FROM ({rows}) GROUP BY {listed}, agg, register"
+        ctes: list[str] = []
+        if hop is not None:
+            ctes = _hopped(hop, f"{prefix}registers", merged, [*group, "agg", "register"], [("rank", "max(rank)")])
+            merged = f"FROM {prefix}registers"
         chosen = ", ".join(f"{sql} AS {name}" for name, sql in columns)
-        return [f"{prefix}estimates AS (SELECT {listed}, {chosen} FROM ({merged}) GROUP BY {listed})"]
+        return [*ctes, f"{prefix}estimates AS (SELECT {listed}, {chosen} FROM ({merged}) GROUP BY {listed})"]
 
     def _rows(self, relation: str | None, states: Sequence[str], window: str, top: str | None) -> str:
         """The states that count, under w, k0... and, with `top`, with the keys of all others set to NULL."""
@@ -153,6 +212,19 @@ class _States:
         return f"SELECT {', '.join(columns)}, NOT _top.kept AS o, {carried} FROM {relation} AS r JOIN _top ON {same}{self.condition}"
 
 
+def _hopped(
+    hop: Hop | None, name: str, grouped: str, group: Sequence[str], merged: Sequence[tuple[str, str]]
+) -> list[str]:
+    return [f"{name} AS ({grouped})"] if hop is None else hop.ctes(name, grouped, group, merged)
+
+
+def _check_hop(*, total: bool) -> None:
+    if total:
+        raise Invalid(
+            "`total` and `over` exclude each other", hint="`total` is one window of all; leave one of them out"
+        )
+
+
 def _key_names(view: CompiledView) -> list[str]:
     return [f"k{i}" for i in range(len(view.keys))]
 
@@ -162,8 +234,6 @@ def _same(left: str, right: str, columns: Sequence[str]) -> str:
 
 
 def _output(view: CompiledView, output: OutputColumn) -> str:
-    if output.kind == "window":
-        return "w"
     if output.kind == "key":
         return next(f"k{i}" for i, key in enumerate(view.keys) if key.name == output.name)
     return output_sql(output)

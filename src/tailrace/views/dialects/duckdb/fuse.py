@@ -7,10 +7,11 @@ records, the others from its groups. So a view by endpoint costs next to nothing
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tailrace.model.fields import EXTRA
 from tailrace.views.dialects.duckdb.expression import print_expression
+from tailrace.views.dialects.duckdb.merge import merged_state
 from tailrace.views.dialects.duckdb.partial import binned_sql, grouped_sql, state_sql, where_sql
 from tailrace.views.dialects.duckdb.row_plan import Hashed, RowPlan
 from tailrace.views.expression import TEXT, Column, Expression, inputs
@@ -88,8 +89,7 @@ def plan_parts(views: Iterable[CompiledView], rows: RowPlan) -> list[Part]:
 
 
 def _over_rows(state: ScalarState, rows: RowPlan) -> ScalarState:
-    argument = rows.condition(state.argument)
-    return ScalarState(state.name, state.merge, state.sql_type, state.function, argument, rows.condition(state.filter))
+    return replace(state, argument=rows.condition(state.argument), filter=rows.condition(state.filter))
 
 
 def fuse(parts: Iterable[Part], prefix: str) -> list[Fused]:
@@ -126,7 +126,7 @@ _OWN = {"bins": ("bin", "n"), "registers": ("register", "rank")}
 
 
 def _what(state: ScalarState) -> tuple[object, ...]:
-    return (state.function, state.argument, state.filter)
+    return (state.function, state.argument, state.filter, state.n)
 
 
 def _key_set(part: Part) -> set[Expression]:
@@ -152,7 +152,7 @@ def _base(
         base = grouped_sql([*columns, f"{register} AS register"], [f"max({rank}) AS rank"], records)
         return base, ["register"], ["max(rank) AS rank"]
     base = grouped_sql(columns, [f"{state_sql(s)} AS {u}" for u, s in states], records + where_sql(part.where))
-    return base, [], [f"CAST({s.merge}({u}) AS {s.sql_type}) AS {u}" for u, s in states]
+    return base, [], [f"{merged_state(s, u)} AS {u}" for u, s in states]
 
 
 def _rolled_up(

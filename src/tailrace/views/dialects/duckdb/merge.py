@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from tailrace.views.dialects.duckdb.expression import quoted
-from tailrace.views.plan import WINDOW_COLUMN, CompiledView
+from tailrace.views.plan import WINDOW_COLUMN, CompiledView, ScalarState
 
 
 def merged_scalar(view: CompiledView, row: str) -> list[str]:
     """Each scalar state of `row`, merged, under its own name."""
-    return [f"CAST({s.merge}({row}.{s.name}) AS {s.sql_type}) AS {s.name}" for s in view.scalars]
+    return [f"{merged_state(s, f'{row}.{s.name}')} AS {s.name}" for s in view.scalars]
+
+
+def merged_state(state: ScalarState, column: str) -> str:
+    """An aggregate that merges the states in `column`."""
+    if not state.n:
+        return f"CAST({state.merge}({column}) AS {state.sql_type})"
+    ordered = "list_reverse_sort" if state.merge == "max" else "list_sort"
+    return f"list_slice({ordered}(flatten(list({column}) FILTER (WHERE {column} IS NOT NULL))), 1, {state.n})"
 
 
 def merge_statement(view: CompiledView, table: str, source: str) -> str:

@@ -8,12 +8,14 @@ Inside a statement the keys are k0, k1...; they get their own names in its outer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tailrace.views.aggregates.distinct import RANK_MAX, REGISTER_DIGITS
 from tailrace.views.aggregates.quantile import SUB_BITS
+from tailrace.views.aggregates.variance import SQUARE_BITS
 from tailrace.views.dialects.duckdb.expression import print_expression, quoted
+from tailrace.views.dialects.duckdb.merge import merged_state
 from tailrace.views.dialects.duckdb.window import window_sql
 from tailrace.views.expression import Call, Column, Expression, inputs, nodes, substitute
 from tailrace.views.functions import HEAVY_OPS
@@ -85,7 +87,7 @@ def _scalars(view: CompiledView, keys: _Keys, source: str) -> str:
         columns = [window, *(f"{print_expression(k.expression)} AS {quoted(k.name)}" for k in view.keys)]
         return grouped_sql(columns, states, f"{source} AS r{where_sql(view.where)}")
     inner = grouped_sql([window, *keys.from_record()], states, f"{source} AS r{where_sql(view.where)}")
-    merged = [f"CAST({s.merge}(r.{s.name}) AS {s.sql_type}) AS {s.name}" for s in view.scalars]
+    merged = [f"{merged_state(s, f'r.{s.name}')} AS {s.name}" for s in view.scalars]
     return grouped_sql([f"r.{WINDOW_COLUMN}", *keys.named()], merged, f"({inner}) AS r")
 
 
@@ -94,11 +96,22 @@ def state_sql(state: ScalarState) -> str:
     passing = f" FILTER (WHERE {print_expression(state.filter)})" if state.filter is not None else ""
     if state.argument is None:
         return f"count(*){passing}"
-    call = f"{state.function}({print_expression(state.argument)}){passing}"
+    if state.function in _SQUARES:
+        return f"CAST(sum({_SQUARES[state.function](units_sql(state.argument))}){passing} AS {state.sql_type})"
+    several = f", {state.n}" if state.n else ""
+    call = f"{state.function}({print_expression(state.argument)}{several}){passing}"
     if state.function != "sum":
         return call
     scale = state.argument.type.scale
     return f"CAST({call}{f' * {10**scale}' if scale else ''} AS {state.sql_type})"
+
+
+_SQUARES: dict[str, Callable[[str], str]] = {
+    "squares": lambda v: f"{v} * {v}",
+    "squares_low": lambda v: f"CAST((CAST({v} AS HUGEINT) * {v}) & {2**SQUARE_BITS - 1} AS BIGINT)",
+    "squares_high": lambda v: f"CAST((CAST({v} AS HUGEINT) * {v}) >> {SQUARE_BITS} AS BIGINT)",
+}
+"""What a state of `variance.py` adds up, from a number as BIGINT."""
 
 
 def _bins(view: CompiledView, keys: _Keys, agg: BinAgg, source: str) -> str:
@@ -122,7 +135,7 @@ def binned_sql(columns: Sequence[str], names: Sequence[str], argument: Expressio
     """
     kept = _list(names)
     above = SUB_BITS + 1
-    rows = f"SELECT {_list([*columns, f'{_units(argument)} AS v'])}\n{records}"
+    rows = f"SELECT {_list([*columns, f'{units_sql(argument)} AS v'])}\n{records}"
     rows = f"SELECT {kept}, v, {_or('abs(v)', range(above, above + 4))} AS x\nFROM ({rows})"
     rows = f"SELECT {kept}, v, {_or('x', range(0, 16, 4))} AS x\nFROM ({rows})"
     rows = f"SELECT {kept}, v, CAST(bit_count({_or('x', range(0, 64, 16))}) AS INTEGER) AS shift\nFROM ({rows})"
@@ -130,7 +143,7 @@ def binned_sql(columns: Sequence[str], names: Sequence[str], argument: Expressio
     return f"SELECT {kept}, CASE WHEN v >= 0 THEN b ELSE -1 - b END AS bin\nFROM ({rows})"
 
 
-def _units(argument: Expression) -> str:
+def units_sql(argument: Expression) -> str:
     """A number as BIGINT in units of 10**-scale.
 
     DECIMAL(18, s) times 10**s keeps to 64-bit integers, which is three times as fast, and stops at 18 digits; so larger values go

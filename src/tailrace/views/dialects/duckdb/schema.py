@@ -19,11 +19,16 @@ _TYPES: dict[str, pa.DataType] = {
     "DOUBLE": pa.float64(),
     "TIMESTAMP WITH TIME ZONE": _TIMESTAMP,
 }
+_PAIR = re.compile(r"STRUCT\(us BIGINT, value (.+)\)")
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 
 
 def arrow_type(sql_type: str) -> pa.DataType:
     """The Arrow type of one of the SQL types that plans use."""
+    if sql_type.endswith("[]"):
+        return pa.list_(arrow_type(sql_type.removesuffix("[]")))
+    if match := _PAIR.fullmatch(sql_type):
+        return pa.struct([("us", pa.int64()), ("value", arrow_type(match[1]))])
     if match := _DECIMAL.fullmatch(sql_type):
         return pa.decimal128(int(match[1]), int(match[2]))
     return _TYPES[sql_type]

@@ -6,9 +6,14 @@ from tailrace.views.plan import WINDOW_COLUMN
 
 
 def window_sql(instant: str, width_us: int) -> str:
-    """Integers only, and half the cost of time_bucket. The second remainder is for instants before 1970."""
+    """Integers only, and half the cost of time_bucket."""
+    return f"make_timestamptz({window_us_sql(instant, width_us)})"
+
+
+def window_us_sql(instant: str, width_us: int) -> str:
+    """The same in microseconds since 1970. The second remainder is for instants before."""
     us = f"epoch_us({instant})"
-    return f"make_timestamptz({us} - ({us} % {width_us} + {width_us}) % {width_us})"
+    return f"{us} - ({us} % {width_us} + {width_us}) % {width_us}"
 
 
 def coarser(source: str, width_us: int) -> str:
