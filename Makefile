@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo up test check fix bench docs web lock clean
+.PHONY: help setup demo up test check fix mutations bench docs web lock clean
 
 # The first Python on PATH that is new enough; `make PYTHON=/path/to/python3.12 ...` overrides it.
 PYTHON ?= $(shell for python in python3 python3.15 python3.14 python3.13 python3.12 python3.11; do \
@@ -13,7 +13,7 @@ BIN := .venv/bin
 ARGS ?=
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Options of the command behind it go into ARGS, for example: make demo ARGS='--rate 2000'"
 
@@ -49,6 +49,9 @@ check: setup ## lock, format, lint, types and import rules
 fix: setup ## format, and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+mutations: setup ## undo each rule of the hand-over by a patch, and show which test finds it (5 minutes)
+	@$(BIN)/python -m tests.mutations.run $(ARGS)
 
 bench: ## measure on this machine: cost a line, lines a second, delay, memory (15 minutes)
 	@$(PYTHON) tools/setup.py --run-only

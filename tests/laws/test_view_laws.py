@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tailrace.model.fields import DEFAULT_FIELDS
 from tailrace.views import CompiledView, compile_view, shipped_views
 from tailrace.views.dialects.duckdb import schemas
+from tests.oracle.sketches import register_of
 from tests.views.rig import Engine, Record, by_key, empty_states
 from tests.views.samples import ALL, HUGE, batches
 
@@ -109,3 +110,19 @@ def test_states_come_back_from_parquet_unchanged(engine: Engine, tmp_path: objec
     read = f"SELECT CAST(max({sums[0]}) AS VARCHAR) AS v FROM read_parquet('{tmp_path}/scalars.parquet')"
     (got,) = engine.run(read)["v"].to_pylist()
     assert got == str(10**38 - 1)
+
+
+def test_of_two_values_in_one_register_the_larger_rank_stays(engine: Engine) -> None:
+    view = next(view for view in VIEWS if view.register_aggs and any(k.name == "endpoint" for k in view.keys))
+    same: dict[int, dict[int, str]] = {}
+    for number in range(100_000):
+        address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        register, rank = register_of(address)
+        ranks = same.setdefault(register, {})
+        ranks[rank] = address
+        if len(ranks) == 2:
+            break
+    low, high = (engine.partial(view, [Record(endpoint="/a", ip=ranks[rank])]) for rank in sorted(ranks))
+    merged = engine.merge(view, low, high)["registers"].to_pylist()
+    assert [row["rank"] for row in merged] == [max(ranks)]
+    assert by_key(engine.merge(view, high, low)) == by_key(engine.merge(view, low, high))

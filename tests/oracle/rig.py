@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from tailrace.batch.compaction import CompactionPolicy, compact
 from tailrace.batch.consumer import consume
+from tailrace.batch.dead_letters import DeadLetterStore
 from tailrace.batch.lake.iceberg import IcebergLake
-from tailrace.config.settings import StreamSettings
+from tailrace.config.settings import RetentionSettings, StreamSettings
 from tailrace.errors import ShardClosed
 from tailrace.formats.base import Limits
 from tailrace.formats.decode import decode
@@ -22,6 +23,7 @@ from tailrace.model.window import datetime_us, parse_iso
 from tailrace.runtime.clock import ManualClock
 from tailrace.serving.follower import Follower
 from tailrace.serving.handover import CycleReport, Handover
+from tailrace.serving.housekeeping import Housekeeping
 from tailrace.serving.ledger import ledger
 from tailrace.serving.merge import Merger, ViewQuery, rows_of
 from tailrace.serving.pin import Pinned
@@ -39,6 +41,10 @@ from tailrace.views.dialects.duckdb import schemas
 Answered = tuple[list[str], list[tuple[Any, ...]]]
 SHARDS = 2
 SEGMENTS_MIN = 3
+DAY_S = 86_400
+KEPT = RetentionSettings(
+    stream_age_s=DAY_S, lake_age_s=0, dead_letters_age_s=0, states_fine_age_s=0, states_minute_age_s=0, states_age_s=0
+)
 FILES_MIN = CompactionPolicy(files_min=2, growth=1)
 
 
@@ -70,6 +76,7 @@ class Rig:
         self.views_dir.mkdir(parents=True)
         self._lake_dir = folder / "lake"
         self.store = ManifestStore(folder / "manifest.db")
+        self.letters = DeadLetterStore(folder / "deadletters.db")
         self._merger = Merger(self.states_dir, threads=1)
         self._lake: IcebergLake | None = None
         self.start_node()
@@ -109,7 +116,7 @@ class Rig:
         self.close_batch()
         self._lake = IcebergLake(self._lake_dir, DEFAULT_FIELDS, self.clock)
         self._handover = Handover(
-            self.stream, self._lake, self.store, self.states_dir, DEFAULT_FIELDS, self.clock, SEGMENTS_MIN
+            self.stream, self._lake, self.store, self.states_dir, DEFAULT_FIELDS, self.clock, SEGMENTS_MIN, KEPT
         )
 
     def close_batch(self) -> None:
@@ -162,6 +169,12 @@ class Rig:
         while compact(self._lake, FILES_MIN) is not None:
             continue
         self._lake.clean()
+
+    def keep_house(self) -> None:
+        """What batch does between its cycles: the stream keeps a day, everything else all it has."""
+        assert self._lake is not None, "the batch process runs"
+        for step in Housekeeping(self.stream, self._lake, self.store, self.letters, KEPT, DAY_S, self.clock).steps():
+            step()
 
     def cycle(self) -> CycleReport:
         return self._handover.cycle()

@@ -1,7 +1,7 @@
 """The real parts against the model, under random interleavings of everything that may happen; equal after every step.
 
 Each example is one life of a data folder: posts, retries, late, future and unreadable lines, seals, reads, lake runs, handovers,
-compaction, view files that come, change and go, restarts, and deaths between any two durable writes.
+compaction, days after which the stream lets go, view files that come, change and go, restarts, and deaths between any two durable writes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tailrace.errors import NotFound, ShardClosed
 from tailrace.model.fields import DEFAULT_FIELDS
-from tailrace.stream.base import ProducerStamp, Resharded
+from tailrace.serving.dead_letters import DeadLetters
+from tailrace.serving.ledger import booked
+from tailrace.states.manifest import Book
+from tailrace.stream.base import LedgerCounts, ProducerStamp, Resharded
 from tailrace.views import compile_view
 from tests.oracle.faults import Faults, Killed, installed
 from tests.oracle.lines import Record, parse_json
@@ -137,6 +140,8 @@ class Life(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
+        if not self.sent:
+            return
         stamp, lines = data.draw(st.sampled_from(self.sent))
         results = [put.appended for put in self.rig.put(lines, stamp)]
         assert sum(result.deduplicated for result in results) == len(lines)
@@ -146,6 +151,14 @@ class Life(RuleBasedStateMachine):
     @rule()
     def time_passes(self) -> None:
         self.rig.clock.advance(7)
+
+    @rule()
+    def a_day_passes(self) -> None:
+        """The stream lets go of what batch has covered, and of the stamps of its posts; dead letters are kept beside it."""
+        self.rig.clock.advance(DAY_MS // 1000 + 3600)
+        self.rig.settle()
+        self.rig.keep_house()
+        self.sent.clear()
 
     @rule(seconds=st.sampled_from([-3600, 3600]))
     def the_clock_steps(self, seconds: int) -> None:
@@ -302,10 +315,13 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost_and_the_layers_agree(self) -> None:
         self.rig.check()
-        counts = [self.rig.stream.seals(shard.id) for shard in self.rig.stream.shards()]
-        ends = [self.rig.stream.end(shard.id).open_counts for shard in self.rig.stream.shards()]
-        total = sum((seal.counts for seals in counts for seal in seals), sum(ends[1:], ends[0]))
+        books, total = self.rig.store.current().books, LedgerCounts()
+        for shard in self.rig.stream.shards():
+            book = books.get(shard.id, Book())
+            total += booked(book) + self.rig.stream.end(shard.id).open_counts
+            total = sum((seal.counts for seal in self.rig.stream.seals(shard.id, book.epoch)), total)
         dead = list(self.stored.values()).count(None)
+        assert DeadLetters(self.rig.stream, self.rig.letters).total() == dead
         assert (total.stored, total.dead_lettered) == (len(self.stored) - dead, dead)
         assert total.deduplicated == self.deduplicated
 
@@ -365,6 +381,12 @@ def test_a_whole_life_in_one_order(tmp_path: Path) -> None:
             life.a_whole_turn,
             life.everything_restarts,
             life.a_whole_turn,
+            lambda: life.put([*lines[:4], b"not json"]),
+            life.a_day_passes,
+            lambda: life.put(lines[4:8]),
+            life.a_day_passes,
+            life.everything_restarts,
+            life.a_whole_turn,
         ]
         for step in steps:
             step()
@@ -374,6 +396,9 @@ def test_a_whole_life_in_one_order(tmp_path: Path) -> None:
         assert set(pinned.views) == {"own", *(view.name for view in SHIPPED)}
         assert OWN_VERSIONS[pinned.views["own"].version] is OWN["slow"]
         assert life.faults.passed > 40
+        assert any(life.rig.stream.end(s.id).earliest_offset > 0 for s in life.rig.stream.shards() if not s.closed), (
+            "trimmed"
+        )
         assert max(life.rig.frontier().values()) > 1
         assert len(life.rig.stream.shards()) == 2 + 2 + 2 + 1
     finally:

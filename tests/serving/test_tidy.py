@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,8 @@ from msgspec import structs
 from tailrace.config.settings import RetentionSettings
 from tailrace.runtime.clock import ManualClock
 from tailrace.serving.merge import ViewQuery
-from tailrace.serving.tidy import Tidy
-from tailrace.states.manifest import ManifestStore, ViewStates
+from tailrace.serving.tidy import GARBAGE_AGE_US, Tidy
+from tailrace.states.manifest import Manifest, ManifestStore, ViewStates
 from tailrace.states.segment import Segment
 from tests.serving.test_rollups import DAY, HOUR, VIEW, S, asked, segments_of
 from tests.views.rig import Engine, Record
@@ -95,3 +96,23 @@ def test_bytes_are_bounded(tmp_path: Path, engine: Engine, clock: ManualClock) -
     assert asked(tmp_path, VIEW, (cut,), ViewQuery(step_us=DAY)) == daily
     (least,) = tidied(tmp_path, clock, segments, replace(KEPT, states_bytes_max=1))
     assert [level.width_us // S for level in least.levels() if level.files] == [86_400]
+
+
+def test_files_that_are_named_stay_whatever_their_age(tmp_path: Path, engine: Engine, clock: ManualClock) -> None:
+    store = ManifestStore(tmp_path / "manifest.db")
+    tidy = Tidy(store, tmp_path, lambda sql: VIEW, clock, 2, KEPT)
+    segments = segments_of(tmp_path, engine, [day_of(clock)] * 2, clock.now_us())
+    served = tidy.views({"v": ViewStates(name="v", version=VIEW.version, sql=VIEW.sql, segments=segments)})
+    before = tidy.views({"v": ViewStates(name="v", version=VIEW.version, sql=VIEW.sql, segments=segments[:1])})
+    manifest = Manifest(views=served, previous=before)
+    for generation in range(3):
+        manifest = store.swap(generation, manifest, store.acquire_token(), clock.now_us())
+    clock.advance(GARBAGE_AGE_US // 1_000_000 + 1)
+    for path in tmp_path.glob("batch/*/*.parquet"):
+        os.utime(path, (0, 0))
+    tidy.collect_garbage()
+    (merged,), (alone,) = served["v"].segments, before["v"].segments
+    assert len(merged.rollups) == 4
+    named = [path for segment in (merged, alone) for level in segment.levels() for path in level.files.values()]
+    assert [path for path in named if not (tmp_path / path).exists()] == []
+    assert not any((tmp_path / path).exists() for path in segments[1].files.values())

@@ -34,7 +34,7 @@ def run(arguments: RoleArguments) -> None:
     )
 
     letters = DeadLetterStore(settings.dead_letters_path)
-    house = Housekeeping(stream, lake, store, letters, settings.retention, clock)
+    house = Housekeeping(stream, lake, store, letters, settings.retention, settings.stream.dedupe_horizon_s, clock)
 
     def consume_sealed() -> bool:
         consumed = consume(stream, lake)

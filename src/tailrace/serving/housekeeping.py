@@ -33,19 +33,25 @@ class Housekeeping:
     store: ManifestStore
     letters: DeadLetterStore
     retention: RetentionSettings
+    dedupe_horizon_s: int
     clock: Clock
 
     def run(self) -> None:
+        """All steps. One that fails is logged. Raises Fenced if another batch process has taken over."""
+        for step in self.steps():
+            _attempt(step)
+
+    def steps(self) -> list[Callable[[], object]]:
+        """What there is to do now, in order."""
         covered = {shard: book.epoch for shard, book in self.store.current().books.items()}
-        for step in (
+        return [
             lambda: self._keep_letters(covered),
             self._drop_letters,
             lambda: self._trim(covered),
             lambda: self._retain_lake(covered),
             self._compact_lake,
             self.lake.clean,
-        ):
-            _attempt(step)
+        ]
 
     def _keep_letters(self, covered: Mapping[str, int]) -> None:
         copied = copy_dead_letters(self.stream, self.letters, covered)
@@ -64,10 +70,12 @@ class Housekeeping:
         shards = self.stream.shards()
         sizes = {shard.id: self.stream.end(shard.id).bytes for shard in shards}
         total, most = sum(sizes.values()), self.retention.stream_bytes_max
+        # By age, nothing goes by which retries are still recognised; by size it may.
+        age_s = self.retention.stream_age_s
+        before_us = self._before_us(max(age_s, self.dedupe_horizon_s)) if age_s else 0
         for shard in shards:
             through = min(covered.get(shard.id, 0), marks.get(shard.index, LetterMark()).epoch)
             share = sizes[shard.id] * most // total if most and total > most else None
-            before_us = self._before_us(self.retention.stream_age_s)
             dropped = self.stream.trim(shard.id, through, before_us, share) if through else 0
             if dropped:
                 LOG.info("%s lets %d files go; epochs up to %d are in the lake", shard.id, dropped, through)
