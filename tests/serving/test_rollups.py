@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from tailrace.errors import Invalid
+from tailrace.errors import Corrupt, Invalid
 from tailrace.model.fields import DEFAULT_FIELDS
 from tailrace.serving.merge import Merger, ViewQuery, rows_of
 from tailrace.states.compaction import compact, merge_segments, roll_up
@@ -137,3 +137,19 @@ def test_a_record_from_the_future_keeps_its_window(tmp_path: Path, engine: Engin
     merged = merge_segments(tmp_path, VIEW, (cut, structs.replace(cut, id="b")))
     assert [row[2] for row in asked(tmp_path, VIEW, (merged,), ViewQuery(9 * DAY, None))] == [2]
     assert [row[2] for row in asked(tmp_path, VIEW, (merged,), ViewQuery(total=True))] == [2, 2]
+
+
+def test_columns_that_are_not_asked_for_are_not_read(tmp_path: Path, engine: Engine) -> None:
+    lines = [Record(at_us=n * 60 * S, endpoint=f"/{n % 3}", ip=f"10.0.0.{n}") for n in range(50)]
+    segments = segments_of(tmp_path, engine, [lines])
+    every = asked(tmp_path, VIEW, segments, ViewQuery(step_us=HOUR))
+    for table in ("bins", "registers"):
+        (tmp_path / segments[0].files[table]).unlink()
+    few = asked(tmp_path, VIEW, segments, ViewQuery(step_us=HOUR, columns=("response_ms_avg", "Requests")))
+    assert few == [row[:4] for row in every]
+    ranked = asked(tmp_path, VIEW, segments, ViewQuery(total=True, columns=("least",), top=("requests", 1)))
+    assert [row[1] for row in ranked] == ["/0", None]
+    with pytest.raises(Corrupt):
+        asked(tmp_path, VIEW, segments, ViewQuery(step_us=HOUR, columns=("visitors",)))
+    with pytest.raises(Invalid, match="no column"):
+        asked(tmp_path, VIEW, segments, ViewQuery(columns=("nothing",)))

@@ -115,6 +115,11 @@ def _view_paths() -> dict[str, Any]:
                     _parameter(
                         "key", "query", "key column that `top` ranks; without it, all keys together; needs `top`"
                     ),
+                    _parameter(
+                        "columns",
+                        "query",
+                        "only these numbers, by name, with commas between them; the keys always come",
+                    ),
                     _parameter("limit", "query", "rows at most: 1 to 50000, which is the default", "integer"),
                 ],
                 schema={"$ref": "#/components/schemas/ViewAnswer"},

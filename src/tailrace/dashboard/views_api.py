@@ -22,7 +22,7 @@ from tailrace.views import CompiledView
 
 ARROW = "application/vnd.apache.arrow.stream"
 WHOLE_ROWS_MAX = 2_000_000
-_QUERY_NAMES = {"from", "to", "step", "over", "where", "limit", "total", "top", "by", "key"}
+_QUERY_NAMES = {"from", "to", "step", "over", "where", "limit", "total", "top", "by", "key", "columns"}
 _DIFF_NAMES = {"from", "to", "step", "total", "where", "limit"}
 DIFFERENCES_SHOWN, DIFFERENCES_MAX = 100, 10_000
 _EXPLAIN_NAMES = {"window", "where"}
@@ -114,6 +114,7 @@ def view_query(params: dict[str, str]) -> ViewQuery:
         where=params.get("where"),
         top=_top(params),
         top_key=params.get("key"),
+        columns=tuple(name.strip() for name in params["columns"].split(",")) if "columns" in params else None,
         limit=limit,
     )
 

@@ -24,7 +24,7 @@ from tailrace.states.manifest import ViewStates
 from tailrace.states.segment import Segment
 from tailrace.states.tables import concat_states
 from tailrace.views import CompiledView
-from tailrace.views.dialects.duckdb import extent_statement, finalize_statement, rows_statement, schemas
+from tailrace.views.dialects.duckdb import extent_statement, finalize_statement, rows_statement, schemas, tables_read
 from tailrace.views.dialects.duckdb.engine import open_engine, rows_as_arrow
 from tailrace.views.dialects.duckdb.hop import Hop, hop_of
 
@@ -44,7 +44,7 @@ class ViewQuery:
     `step_us`: coarser windows, a multiple of the view's. `over_us`: hopping windows of this length, one beginning every step, each of
     all its data. `total`: all windows merged to one row a key. `top`: (column, n): the n
     largest keys by that column, all others merged exactly into one row. `top_key`: rank by this key column alone, the others keep
-    their other keys. `where`: SQL over the key columns.
+    their other keys. `where`: SQL over the key columns. `columns`: the numbers that are wanted (None: all); what is not costs nothing.
     """
 
     from_us: int | None = None
@@ -55,6 +55,7 @@ class ViewQuery:
     where: str | None = None
     top: tuple[str, int] | None = None
     top_key: str | None = None
+    columns: tuple[str, ...] | None = None
     limit: int = ROWS_MAX
 
 
@@ -100,7 +101,7 @@ class Merger:
         asked = (query.from_us, query.to_us) if hop is None else (hop.data_from, hop.data_to)
         sources = batch_sources(view, segments, query, *asked)
         connection = self._connection()
-        names = {table: f"merge_{table}" for table in schemas(view)}
+        names = {table: f"merge_{table}" for table in tables_read(view, _columns_read(query))}
         try:
             for table, relation in names.items():
                 connection.register(f"speed_{table}", speed[table])
@@ -122,6 +123,7 @@ class Merger:
                 top=query.top,
                 top_key=query.top_key,
                 limit=query.limit + 1,
+                columns=query.columns,
             )
             table_out = rows_as_arrow(connection, statement)
         except duckdb.IOException as error:
@@ -177,6 +179,13 @@ class Merger:
             connection = self._local.connection = self._root.cursor()
             connection.execute("SET TimeZone = 'UTC'")
         return connection
+
+
+def _columns_read(query: ViewQuery) -> list[str] | None:
+    """Those that are wanted, and the one to rank by."""
+    if query.columns is None:
+        return None
+    return [*query.columns, *([query.top[0]] if query.top else [])]
 
 
 def _hop(view: CompiledView, query: ViewQuery) -> Hop | None:

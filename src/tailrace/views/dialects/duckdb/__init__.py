@@ -4,7 +4,7 @@ Statements are text and run nowhere here. They read relations by the name they a
 been parsed, checked and printed anew. The connection must have `SET TimeZone = 'UTC'`.
 """
 
-from tailrace.views.dialects.duckdb.finalize import extent_statement, finalize_statement, rows_statement
+from tailrace.views.dialects.duckdb.finalize import extent_statement, finalize_statement, rows_statement, tables_read
 from tailrace.views.dialects.duckdb.merge import merge_statement
 from tailrace.views.dialects.duckdb.partial import partial_statements
 from tailrace.views.dialects.duckdb.schema import schemas
@@ -16,4 +16,5 @@ __all__ = [
     "partial_statements",
     "rows_statement",
     "schemas",
+    "tables_read",
 ]

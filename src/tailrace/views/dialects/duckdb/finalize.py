@@ -250,6 +250,12 @@ def _wanted(view: CompiledView, columns: Sequence[str] | None) -> tuple[OutputCo
     return tuple(o for o in view.outputs if o.kind in ("window", "key") or o.name.lower() in names)
 
 
+def tables_read(view: CompiledView, columns: Sequence[str] | None) -> list[str]:
+    """The state tables that these columns (None: all) are made of; `scalars` always. Raises Invalid for one that is not there."""
+    kinds = {output.kind for output in _wanted(view, columns)}
+    return ["scalars", *(t for t, kind in (("bins", "quantile"), ("registers", "distinct")) if kind in kinds)]
+
+
 def _window(view: CompiledView, step_us: int | None, total: bool) -> str:
     column = f"r.{WINDOW_COLUMN}"
     if total:
