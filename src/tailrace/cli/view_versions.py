@@ -81,7 +81,7 @@ def _print_diff(answer: dict[str, Any]) -> None:
     table = Table("", "row", "column", "before", "now", show_edge=False, header_style="bold")
     colours = {"changed": "yellow", "gone": "red", "new": "green"}
     for row in answer["differences"]:
-        key = "  ".join(str(value) for name, value in row.items() if name not in ("change", "columns"))
+        key = "  ".join(_value(value) for name, value in row.items() if name not in ("change", "columns"))
         label = Text(row["change"], colours[row["change"]])
         for column, values in row["columns"].items():
             table.add_row(label, Text(key, no_wrap=True), Text(column), _value(values["before"]), _value(values["now"]))
