@@ -17,6 +17,7 @@ import msgspec
 
 from tailrace.errors import Conflict, Fenced
 from tailrace.runtime.connections import Connections
+from tailrace.runtime.files import make_folder
 from tailrace.states.segment import Segment
 
 KEPT_GENERATIONS = 64
@@ -95,7 +96,7 @@ class ManifestStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connections = Connections(lambda: _open(path))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         weakref.finalize(self, self._connections.release)
         with self._connections.one() as connection:
             connection.execute("PRAGMA journal_mode=WAL")

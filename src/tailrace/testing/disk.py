@@ -144,15 +144,17 @@ class Disk:
     # -- what a crash may leave ----------------------------------------------------------------------------------
 
     def pending(self) -> list[tuple[Node, Change]]:
-        """Every change that is not certain, by the time it was made; of files that some name may still lead to."""
+        """Every change that is not certain, by the time it was made; of files that some name may lead to."""
         named = [*self.durable.values(), *(n.node for n in self.namings if n.node is not None)]
         nodes = {id(node): node for node in named}
         return sorted(((n, c) for n in nodes.values() for c in n.pending), key=lambda each: each[1].ended)
 
-    def image(self, kept: Mapping[Node, Iterable[Change]], namings: Iterable[Naming]) -> dict[str, bytes | None]:
+    def image(
+        self, kept: Mapping[Node, Iterable[Change]], namings: Iterable[Naming], part: str = ""
+    ) -> dict[str, bytes | None]:
         """Path below the root -> bytes (None: a folder), with `kept` of the pending changes and these of the namings.
 
-        Changes of one file, and of one name, must stand in the order in which they were made.
+        Changes of one file, and of one name, must stand in the order in which they were made. `part`: only paths that begin so.
         """
         names = dict(self.durable)
         for naming in namings:
@@ -162,8 +164,9 @@ class Disk:
                 names[naming.path] = naming.node
         found: dict[str, bytes | None] = {}
         for path, node in sorted(names.items()):
-            if path != self.root and all(p in names for p in _above(path, self.root)):
-                found[path[len(self.root) + 1 :]] = None if node.is_folder else node.image(kept.get(node, ()))
+            relative = path[len(self.root) + 1 :]
+            if relative.startswith(part) and relative and all(p in names for p in _above(path, self.root)):
+                found[relative] = None if node.is_folder else node.image(kept.get(node, ()))
         return found
 
     def floor(self) -> dict[str, bytes | None]:

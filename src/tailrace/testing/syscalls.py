@@ -114,12 +114,23 @@ class _Reader:
         for call in calls:
             for event in self._events(call):
                 if event.kind is Kind.SEND or self._is_inside(event.path) or self._is_inside(event.other):
-                    if event.kind is Kind.WRITE:
-                        size = max(self._sizes.get(event.path, 0), event.at + len(event.data))
-                        self._sizes[event.path] = size
-                    elif event.kind in (Kind.TRUNCATE, Kind.CREATE):
-                        self._sizes[event.path] = event.at
+                    self._note_size(event)
                     yield event
+
+    def _note_size(self, event: Event) -> None:
+        match event.kind:
+            case Kind.WRITE:
+                self._sizes[event.path] = max(self._sizes.get(event.path, 0), event.at + len(event.data))
+            case Kind.TRUNCATE | Kind.CREATE:
+                self._sizes[event.path] = event.at
+            case Kind.REMOVE:
+                self._sizes.pop(event.path, None)
+            case Kind.RENAME:
+                self._sizes[event.other] = self._sizes.pop(event.path, 0)
+            case Kind.LINK:
+                self._sizes[event.other] = self._sizes.get(event.path, 0)
+            case _:
+                return
 
     def _is_inside(self, path: str) -> bool:
         return path == self._root or path.startswith(self._root + "/")

@@ -39,7 +39,7 @@ from tailrace.batch.lake.table import (
 from tailrace.errors import Conflict, Fenced, Invalid, Unavailable
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock, SystemClock
-from tailrace.runtime.files import sync_folder
+from tailrace.runtime.files import make_folder, sync_folder
 from tailrace.runtime.ids import unique_id
 
 # Text that does not repeat is written without bounds on purpose; pyiceberg warns of it at every append.
@@ -54,7 +54,7 @@ class IcebergLake(IcebergReader):
 
     def __init__(self, folder: Path, fields: Fields, clock: Clock | None = None) -> None:
         super().__init__(folder)
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self.data_dir)
         self._lock_file = _take_lock(folder / "writer.lock")
         self._clock = clock or SystemClock()
         self._catalog = _open_catalog(folder)
@@ -71,9 +71,7 @@ class IcebergLake(IcebergReader):
 
     def stage(self, shard_id: str, epoch_first: int, epoch_last: int) -> IcebergStage:
         folder = self.data_dir / shard_id
-        if not folder.exists():
-            folder.mkdir()
-            sync_folder(self.data_dir)
+        make_folder(folder)
         path = folder / f"{epoch_first:010d}-{epoch_last:010d}-{unique_id()}.parquet"
         return IcebergStage(ParquetStage(path, self._file_schema), shard_id, epoch_first, epoch_last)
 

@@ -15,7 +15,7 @@ from pyiceberg.io import FileIO, InputFile, OutputFile
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
 from tailrace.errors import InternalError
-from tailrace.runtime.files import sync_folder
+from tailrace.runtime.files import make_folder, sync_folder
 
 WAREHOUSE = "warehouse"
 ROOT_PROPERTY = "tailrace.warehouse-folder"
@@ -39,7 +39,7 @@ class DurableFile:
 
     def __init__(self, path: Path, *, overwrite: bool) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self._file: IO[bytes] = path.open("wb" if overwrite else "xb")
 
     def write(self, data: bytes) -> int:

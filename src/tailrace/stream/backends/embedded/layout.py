@@ -15,7 +15,7 @@ from tailrace.errors import Corrupt, Invalid, NotFound
 from tailrace.model.fields import Field, FieldKind, Fields
 from tailrace.model.shard import Shard, even_shards
 from tailrace.runtime.clock import Clock
-from tailrace.runtime.files import sync_folder, write_atomic
+from tailrace.runtime.files import make_folder, sync_folder, write_atomic
 from tailrace.stream.backends.embedded.locks import exclusive
 from tailrace.stream.backends.embedded.schema import SCHEMA_VERSION, create_tables
 
@@ -89,7 +89,7 @@ def open_shards(folder: Path, count: int, fields: Fields, clock: Clock, *, read_
         return _load_shards(path)
     if read_only:
         raise NotFound(f"there is no stream in `{folder}`", hint="start the node first: tailrace up")
-    _make_folder(folder)
+    make_folder(folder)
     with exclusive(folder / LOCK_FILE):
         if not path.exists():
             _create_stream(folder, even_shards(count, clock.now_us() // 1_000_000), fields, clock)
@@ -163,15 +163,6 @@ def check_fields(stored: str, fields: Fields, path: Path) -> None:
                 f"(scale {now.scale}) in the configuration",
                 hint="give the new field another name",
             )
-
-
-def _make_folder(folder: Path) -> None:
-    """Create `folder` and what is missing above it, so that all of it survives a power cut."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
 
 
 def _remove(path: Path) -> None:
