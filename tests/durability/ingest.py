@@ -17,6 +17,7 @@ from typing import Any
 
 from tailrace.config.handed_on import write_settings
 from tailrace.config.settings import Settings, StreamSettings
+from tailrace.testing.node import descendants, kill
 from tests.durability.tracing import ROOT, environment, strace_command
 
 
@@ -41,9 +42,17 @@ class Ingest:
         try:
             connection.request("POST", "/v1/logs", b"\n".join(lines), {"Tailrace-Producer": stamp} if stamp else {})
             response = connection.getresponse()
-            return Answer(response.status, dict(response.getheaders()), json.loads(response.read()))
+            return Answer(
+                response.status, {k.lower(): v for k, v in response.getheaders()}, json.loads(response.read())
+            )
         finally:
             connection.close()
+
+    def kill(self) -> None:
+        """SIGKILL to the ingest process itself; strace ends with it."""
+        for pid in descendants(self.process.pid):
+            kill(pid)
+        self.process.wait(60)
 
     def log(self) -> str:
         return (self.folder / "ingest.err").read_text()[-4000:]

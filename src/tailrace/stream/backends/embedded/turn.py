@@ -14,6 +14,7 @@ from tailrace.config.settings import StreamSettings
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.files import sync_folder
+from tailrace.stream.backends.embedded.checkpoint import settle_locked
 from tailrace.stream.backends.embedded.file import FileState, ShardFile, select_state
 from tailrace.stream.backends.embedded.files import ShardFiles
 from tailrace.stream.backends.embedded.layout import create_generation
@@ -32,7 +33,7 @@ class OpenFile:
         self._fields = fields
         self._settings = settings
         self._clock = clock
-        self._synced_generation = -1
+        self._sure_of = -1
         self._first_seen: tuple[int, float] = (-1, 0.0)
 
     @property
@@ -44,17 +45,22 @@ class OpenFile:
         return self._files.folder / LOCK_FILE
 
     def current_locked(self) -> ShardFile:
-        """The open file; made now if the process that closed the last one died before it made the next."""
+        """The open file, settled; made now if the process that closed the last one died before it made the next."""
         files, state = self._files.current()
         if state.closed:
             self._create_next(files[-1], state)
             files = self._files.all()
         file = files[-1]
-        if file.about.generation != self._synced_generation:
+        if file.about.generation != self._sure_of:
             # Its maker may have died between naming it and making the name durable.
             sync_folder(self._files.folder)
-            self._synced_generation = file.about.generation
+            settle_locked(file.path, self._clock)
+            self._sure_of = file.about.generation
         return file
+
+    def doubt(self) -> None:
+        """A write or a sync has failed: settle the file again before the next."""
+        self._sure_of = -1
 
     def _create_next(self, file: ShardFile, state: FileState) -> None:
         create_generation(
@@ -87,7 +93,11 @@ class OpenFile:
             file = self.current_locked()
             with closing(connect_writer(file.path)) as connection:
                 turn = self._turn_due(file, file.state())
-                sealed = seal_transaction(connection, self.shard_id, self._clock.now_us(), close_file=turn)
+                try:
+                    sealed = seal_transaction(connection, self.shard_id, self._clock.now_us(), close_file=turn)
+                except BaseException:
+                    self.doubt()
+                    raise
             if turn:
                 self.current_locked()
         if turn:

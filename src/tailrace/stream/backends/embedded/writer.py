@@ -2,7 +2,7 @@
 
 `append` (any thread) encodes a large batch and queues it. The thread takes what is queued, joins small batches to one block,
 takes the shard's append lock, commits, lets the lock go, and then resolves the futures. A failed commit fails its futures,
-and the next one begins with a fresh connection.
+and the next one begins with a fresh connection, once what the WAL holds has been put into the file.
 """
 
 from __future__ import annotations
@@ -180,6 +180,7 @@ class ShardWriter:
 
     def _fail(self, pendings: list[Pending], error: TailraceError) -> None:
         self._disconnect()
+        self._open_file.doubt()
         self._budget.give_back(sum(p.size for p in pendings))
         for pending in pendings:
             pending.future.set_exception(error)
