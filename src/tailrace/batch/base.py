@@ -27,7 +27,7 @@ class LakeFile:
     """One immutable Parquet file: all good records of `shard_id` in epochs `epoch_first`..`epoch_last`, in offset order.
 
     `time_min_us`..`time_max_us`: the event times in it, inclusive. `columns`: those it has; a field that the configuration got
-    later is not among them.
+    later is not among them. `checksum`: CRC-32 of its bytes; older files have none.
     """
 
     path: Path
@@ -39,6 +39,7 @@ class LakeFile:
     time_min_us: int
     time_max_us: int
     columns: frozenset[str] = frozenset()
+    checksum: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

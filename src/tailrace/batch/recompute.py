@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from tailrace.batch.base import LakeFile
 from tailrace.errors import Corrupt, Invalid, Unavailable
+from tailrace.runtime.checked_files import CheckedFiles
 from tailrace.views import CompiledView
 from tailrace.views.dialects.duckdb import merge_statement, partial_statements, schemas
 from tailrace.views.dialects.duckdb.engine import rows_as_arrow
@@ -28,6 +29,7 @@ STATE_ROWS_HELD_MAX = 2_000_000
 _RECORDS = "batch_records"
 _STATES = "batch_states"
 _LOCAL = threading.local()
+_CHECKED = CheckedFiles()
 
 States = dict[str, pa.Table]
 
@@ -88,6 +90,8 @@ class RecomputeEngine:
         """Make `batch_records` the records of these epochs in `files`; their number. A field younger than the files is null."""
         listed = ", ".join(_text(f.path) for f in files)
         relation = f"read_parquet([{listed}], union_by_name = true)"
+        for file in files:
+            _CHECKED.check(file.path, file.checksum)
         with _reading(files):
             stored = set(self._connection.sql(f"FROM {relation}").columns)
             absent = [f"CAST(NULL AS {t}) AS {quoted(n)}" for n, t in columns_read(view).items() if n not in stored]
@@ -124,7 +128,7 @@ def _reading(files: Sequence[LakeFile]) -> Iterator[None]:
             f"a view's states do not fit the batch engine's memory: {str(error).splitlines()[0]}",
             hint="group by fewer keys or wider windows",
         ) from error
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
         named = next((f.path for f in files if str(f.path) in str(error)), files[0].path if files else "states")
         raise Corrupt(str(named), str(error).splitlines()[0]) from error
 

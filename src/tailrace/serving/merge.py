@@ -18,7 +18,7 @@ import pyarrow as pa
 from tailrace.errors import Corrupt, Invalid
 from tailrace.model.window import iso
 from tailrace.serving.pin import Pinned
-from tailrace.states.segment import Segment
+from tailrace.states.segment import Segment, checked_file
 from tailrace.states.tables import concat_states
 from tailrace.views import CompiledView
 from tailrace.views.dialects.duckdb import finalize_statement, schemas
@@ -102,7 +102,7 @@ class Merger:
                 limit=query.limit + 1,
             )
             table_out = rows_as_arrow(connection, statement)
-        except duckdb.IOException as error:
+        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
             raise Corrupt(str(self._states_dir), str(error).splitlines()[0]) from error
         finally:
             for table, relation in names.items():
@@ -113,7 +113,7 @@ class Merger:
     def _both_sides(self, table: str, segments: Sequence[Segment], speed: Mapping[str, pa.Table]) -> str:
         columns = ", ".join(f'"{name}"' for name in speed[table].column_names)
         live = f"SELECT {columns} FROM speed_{table}"
-        files = [str(self._states_dir / s.files[table]) for s in segments if table in s.files]
+        files = [str(checked_file(self._states_dir, s, table)) for s in segments if table in s.files]
         if not files:
             return live
         listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)

@@ -21,18 +21,22 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tailrace.errors import Corrupt
+from tailrace.errors import Corrupt, Unavailable
+from tailrace.runtime.checked_files import CheckedFiles
 from tailrace.runtime.files import write_atomic
 from tailrace.runtime.ids import unique_id
+from tailrace.runtime.storage_errors import translated
 from tailrace.states.tables import StateTables, window_range_us
 
 _MAGIC = b"TRSEG001"
 _FIXED = struct.Struct("<8sII")
+_CHECKED = CheckedFiles()
 _SPEED_NAME = re.compile(r"(shardId-\d{12})-(\d{10})\.segment")
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch segment, as the manifest names it. `files`: table name -> path below the states folder.
+    """One batch segment, as the manifest names it. `files`: table name -> path below the states folder;
+    `checksums`: table name -> CRC-32 of that file (older segments have none).
 
     `records`: good records it was computed from. `window_first_us`..`window_last_us`: its windows (None if it has no rows).
     """
@@ -48,6 +52,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     window_first_us: int | None
     window_last_us: int | None
     files: dict[str, str]
+    checksums: dict[str, int] = {}
 
     def overlaps(self, from_us: int | None, to_us: int | None) -> bool:
         """Whether it has a window that starts in [from_us, to_us); None is no bound."""
@@ -62,14 +67,17 @@ def write_batch_segment(
     """Write merged `tables` as Parquet; returns once all files are durable. Nothing names them until a manifest does."""
     segment_id = f"{shard}-{epochs[0]:010d}-{epochs[1]:010d}-{unique_id()}"
     files: dict[str, str] = {}
+    checksums: dict[str, int] = {}
     size = 0
     for name, table in tables.items():
         relative = f"batch/{version}/{segment_id}.{name}.parquet"
         sink = pa.BufferOutputStream()
         pq.write_table(table.sort_by("window_start"), sink, compression="zstd", row_group_size=65_536)
         data = sink.getvalue()
-        write_atomic(states_dir / relative, memoryview(data))
+        with translated(states_dir / relative):
+            write_atomic(states_dir / relative, memoryview(data))
         files[name] = relative
+        checksums[name] = zlib.crc32(data)
         size += data.size
     windows = window_range_us(tables)
     return Segment(
@@ -84,16 +92,24 @@ def write_batch_segment(
         window_first_us=windows[0] if windows else None,
         window_last_us=windows[1] if windows else None,
         files=files,
+        checksums=checksums,
     )
 
 
 def read_batch_table(states_dir: Path, segment: Segment, name: str) -> pa.Table:
-    """All rows of one table. Raises Corrupt if the file is missing or does not read."""
-    path = states_dir / segment.files[name]
+    """All rows of one table. Raises Corrupt if the file is missing or not as it was written."""
+    path = checked_file(states_dir, segment, name)
     try:
         return pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
         raise Corrupt(str(path), str(error)) from error
+
+
+def checked_file(states_dir: Path, segment: Segment, name: str) -> Path:
+    """The file of one table, its bytes compared with the checksum when this process opens it first. Raises Corrupt."""
+    path = states_dir / segment.files[name]
+    _CHECKED.check(path, segment.checksums.get(name))
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +127,7 @@ def _speed_path(states_dir: Path, version: str, shard: str, epoch: int) -> Path:
 
 
 def write_speed_segment(states_dir: Path, version: str, segment: SpeedSegment) -> None:
-    """Write it whole under its name. Not fsynced: the stream can always make it again."""
+    """Write it whole under its name. Not fsynced: the stream can always make it again. Raises Unavailable if it cannot be."""
     bodies: list[tuple[str, pa.Buffer]] = []
     for name, table in segment.tables.items():
         sink = pa.BufferOutputStream()
@@ -121,15 +137,20 @@ def write_speed_segment(states_dir: Path, version: str, segment: SpeedSegment) -
     head = msgspec.json.encode({"records": segment.records, "tables": [[n, b.size] for n, b in bodies]})
     payload = head + b"".join(memoryview(b) for _, b in bodies)
     data = _FIXED.pack(_MAGIC, len(head), zlib.crc32(payload)) + payload
-    write_atomic(_speed_path(states_dir, version, segment.shard, segment.epoch), data, durable=False)
+    path = _speed_path(states_dir, version, segment.shard, segment.epoch)
+    with translated(path):
+        write_atomic(path, data, durable=False)
 
 
 def read_speed_segment(states_dir: Path, version: str, shard: str, epoch: int) -> SpeedSegment | None:
     """None if it has not been written. Raises Corrupt if its bytes are not those written."""
     path = _speed_path(states_dir, version, shard, epoch)
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+        with translated(path):
+            data = path.read_bytes() if path.exists() else None
+    except Unavailable as error:
+        raise Corrupt(str(path), "it cannot be read", hint="delete it; the stream makes it again") from error
+    if data is None:
         return None
     if len(data) < _FIXED.size:
         raise Corrupt(str(path), "it is shorter than its head", hint="delete it; the stream makes it again")

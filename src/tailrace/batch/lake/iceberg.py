@@ -21,10 +21,10 @@ from pyiceberg.table import Table, Transaction
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 
 from tailrace.batch.base import LakeMark, LakeSnapshot, StagedFile
-from tailrace.batch.lake.local_io import FILE_IO, ROOT_PROPERTY, WAREHOUSE, local_path, location_of
+from tailrace.batch.lake.local_io import FILE_IO, ROOT_PROPERTY, WAREHOUSE, local_path, location_of, remove
 from tailrace.batch.lake.orphans import remove_orphans, unreachable_after_expiry
 from tailrace.batch.lake.parquet import ParquetStage
-from tailrace.batch.lake.reader import BUSY_TIMEOUT_S, CATALOG, IcebergReader
+from tailrace.batch.lake.reader import BUSY_TIMEOUT_S, CATALOG, IcebergReader, reading, refuse_lost_catalog
 from tailrace.batch.lake.table import (
     MARKS,
     NAMESPACE,
@@ -36,7 +36,7 @@ from tailrace.batch.lake.table import (
     parquet_schema,
     table_schema,
 )
-from tailrace.errors import Conflict, Fenced, Invalid, Unavailable
+from tailrace.errors import Conflict, Fenced, Invalid
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock, SystemClock
 from tailrace.runtime.files import make_folder, sync_folder
@@ -57,10 +57,15 @@ class IcebergLake(IcebergReader):
         make_folder(self.data_dir)
         self._lock_file = _take_lock(folder / "writer.lock")
         self._clock = clock or SystemClock()
-        self._catalog = _open_catalog(folder)
-        self._table = _open_table(self._catalog, self._warehouse, fields)
-        self._file_schema = parquet_schema(self._table.schema())
-        remove_orphans(self._table, self._warehouse, self._clock.now_us())
+        try:
+            with reading(folder):
+                self._catalog = _open_catalog(folder)
+                self._table = _open_table(self._catalog, self._warehouse, fields)
+                self._file_schema = parquet_schema(self._table.schema())
+                remove_orphans(self._table, self._warehouse, self._clock.now_us())
+        except BaseException:
+            os.close(self._lock_file)
+            raise
 
     def current(self) -> LakeSnapshot:
         """The newest snapshot; what the next `append` builds on."""
@@ -80,7 +85,7 @@ class IcebergLake(IcebergReader):
         _check_marks(files, before, marks)
         dropped: list[str] = []
         try:
-            with self._table.transaction() as transaction:
+            with reading(self._folder), self._table.transaction() as transaction:
                 summary = {MARKS: encode_marks({**before, **marks})}
                 with transaction.update_snapshot(snapshot_properties=summary).merge_append() as added:
                     for file in files:
@@ -90,10 +95,8 @@ class IcebergLake(IcebergReader):
         except CommitFailedException as error:
             self._table.refresh()
             raise _lost_race(before, marks_of(self._table.metadata.current_snapshot())) from error
-        except sqlite3.Error as error:
-            raise Unavailable(f"the lake's catalog cannot be written: {error}") from error
         for location in dropped:
-            local_path(location, self._warehouse).unlink(missing_ok=True)
+            remove(local_path(location, self._warehouse))
         return super().current()
 
     def close(self) -> None:
@@ -164,6 +167,7 @@ def _open_catalog(folder: Path) -> SqlCatalog:
 def _open_table(catalog: SqlCatalog, warehouse: Path, fields: Fields) -> Table:
     catalog.create_namespace_if_not_exists(NAMESPACE)
     if not catalog.table_exists((NAMESPACE, TABLE)):
+        refuse_lost_catalog(warehouse)
         location = location_of(warehouse / TABLE)
         return catalog.create_table((NAMESPACE, TABLE), table_schema(fields), location, properties=TABLE_PROPERTIES)
     table = catalog.load_table((NAMESPACE, TABLE))

@@ -11,19 +11,20 @@ from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
-from tailrace.batch.lake.local_io import local_path
+from tailrace.batch.lake.local_io import checksum_path, local_path
 from tailrace.batch.lake.table import TABLE
 
 METADATA_AGE_US = 3_600_000_000
 """Metadata files may belong to another engine's commit under way; an hour old, they do not."""
-_OWN_DATA_FILE = re.compile(r"\d{10,}-\d{10,}-[0-9a-f]{16}\.parquet")
+_OWN_DATA_FILE = re.compile(r"\d{10,}-\d{10,}-[0-9a-f]{16}(-[0-9a-f]{8})?\.parquet")
 
 
 def remove_orphans(table: Table, warehouse: Path, now_us: int) -> list[Path]:
     """Delete them, and return their paths. The caller holds the writer's lock, so no file of ours is being written."""
     root = warehouse / TABLE
     data, described = _reachable(table.metadata, table.io, warehouse)
-    described.add(local_path(table.metadata_location, warehouse))
+    current = local_path(table.metadata_location, warehouse)
+    described |= {current, checksum_path(current)}
     orphans = [p for p in _files(root / "data") if _OWN_DATA_FILE.fullmatch(p.name) and p not in data]
     orphans += [p for p in _files(root / "metadata") if p not in described and _age_us(p, now_us) > METADATA_AGE_US]
     for path in orphans:
@@ -47,7 +48,8 @@ def _reachable(metadata: TableMetadata, io: FileIO, warehouse: Path) -> tuple[se
     described += [s.manifest_list for s in metadata.snapshots]
     described += manifests
     described += [f.statistics_path for f in metadata.statistics]
-    return _local((e.data_file.file_path for e in entries), warehouse), _local(described, warehouse)
+    kept = _local(described, warehouse)
+    return _local((e.data_file.file_path for e in entries), warehouse), kept | {checksum_path(p) for p in kept}
 
 
 def _local(locations: Iterable[str], warehouse: Path) -> set[Path]:

@@ -29,6 +29,7 @@ from pyiceberg.types import (
 
 from tailrace.batch.base import LakeFile, LakeMark, LakeTotals
 from tailrace.batch.lake.local_io import local_path
+from tailrace.batch.lake.parquet import name_checksum
 from tailrace.errors import Corrupt, Invalid
 from tailrace.model.fields import LAKE_COLUMNS, Fields
 
@@ -157,8 +158,9 @@ class FileReader:
         self._sets: dict[frozenset[str], frozenset[str]] = {}
 
     def lake_file(self, entry: DataFile) -> LakeFile:
+        path = local_path(entry.file_path, self._warehouse)
         return LakeFile(
-            path=local_path(entry.file_path, self._warehouse),
+            path=path,
             shard_id=str(self._bound(entry, entry.lower_bounds, "_shard")),
             epoch_first=int(self._bound(entry, entry.lower_bounds, "_epoch")),
             epoch_last=int(self._bound(entry, entry.upper_bounds, "_epoch")),
@@ -167,6 +169,7 @@ class FileReader:
             time_min_us=int(self._bound(entry, entry.lower_bounds, "timestamp")),
             time_max_us=int(self._bound(entry, entry.upper_bounds, "timestamp")),
             columns=self._columns_of(entry),
+            checksum=name_checksum(path),
         )
 
     def _columns_of(self, entry: DataFile) -> frozenset[str]:

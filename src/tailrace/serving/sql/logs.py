@@ -6,7 +6,7 @@ over, so no record is in both and none in neither, whatever batch commits meanwh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +16,14 @@ import pyarrow as pa
 
 from tailrace.batch.base import Lake, LakeFile, LakeSnapshot
 from tailrace.model.fields import LAKE_COLUMNS, Fields
+from tailrace.runtime.checked_files import CheckedFiles
 from tailrace.serving.sql.blocks import BlockCache
 from tailrace.serving.sql.prune import needed_files
 from tailrace.stream.base import StreamBackend
 
 LOGS = "logs"
 _TAIL = "_tailrace_tail"
+_CHECKED = CheckedFiles()
 
 
 def logs_schema(fields: Fields) -> pa.Schema:
@@ -107,6 +109,13 @@ class LogsRelation:
         if len(needed) < len(self.files):
             self.files = needed
             connection.execute(self._definition())
+
+    def check(self, stopped: Callable[[], bool]) -> None:
+        """Compare the bytes of the files with their checksums, where this process has not done so yet. Raises Corrupt."""
+        for file in self.files:
+            if stopped():
+                return
+            _CHECKED.check(file.path, file.checksum)
 
     def _definition(self) -> str:
         """Newest first, so that a statement for the newest rows can stop early."""

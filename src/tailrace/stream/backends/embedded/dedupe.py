@@ -7,17 +7,21 @@ of the horizon. Closed files never change, so a summary of each (which stamps it
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from tailrace.errors import Corrupt
 from tailrace.stream.backends.embedded.file import ShardFile
+from tailrace.stream.backends.embedded.rows import file_of
 from tailrace.stream.base import ProducerStamp
 
 _RANGE = 0
 _BITMAP = 1
+_SUMMED = 2
 _SUMMARY_PRODUCERS_MAX = 20_000
 _KEYS_PER_QUERY = 200
 
@@ -46,6 +50,31 @@ def decode_lines(blob: bytes) -> Any:
     return (np.flatnonzero(bits) + first).astype(np.uint32)
 
 
+def sealed_lines(stamp: ProducerStamp, lines: Any) -> bytes:
+    """What is stored: a kind byte, CRC-32 (little endian) of the stamp and the lines, the encoded lines."""
+    blob = encode_lines(lines)
+    return bytes((_SUMMED,)) + _checksum(stamp, blob).to_bytes(4, "little") + blob
+
+
+def unsealed_lines(stamp: ProducerStamp, blob: object, path: Callable[[], str]) -> Any:
+    """The inverse of `sealed_lines`; older rows have no checksum. Raises Corrupt, naming the file."""
+    try:
+        assert isinstance(blob, bytes)
+        if blob[0] == _SUMMED:
+            if _checksum(stamp, blob[5:]) != int.from_bytes(blob[1:5], "little"):
+                raise ValueError
+            blob = blob[5:]
+        if blob[0] not in (_RANGE, _BITMAP):
+            raise ValueError
+        return decode_lines(blob)
+    except (AssertionError, ValueError, IndexError) as error:
+        raise Corrupt(path(), f"what is remembered of post `{stamp.n}` of `{stamp.id}` is damaged") from error
+
+
+def _checksum(stamp: ProducerStamp, blob: bytes) -> int:
+    return zlib.crc32(blob, zlib.crc32(f"{stamp.id};{stamp.epoch};{stamp.n}".encode()))
+
+
 @dataclass(frozen=True, slots=True)
 class _Summary:
     """Least and greatest (epoch, n) a producer has in a closed file; None: too many producers, always ask."""
@@ -72,13 +101,14 @@ class ClosedStamps:
         kept = {f.about.generation for f in files}
         self._summaries = {g: s for g, s in self._summaries.items() if g in kept}
 
-    def find(self, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, bytes]]:
-        """Each remembered (stamp, encoded lines) of `stamps`. A file that has been trimmed meanwhile remembers nothing."""
+    def find(self, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, Any]]:
+        """Each remembered (stamp, lines) of `stamps`. A file that has been trimmed meanwhile remembers nothing."""
         found = []
         for file in self._files:
             try:
                 summary = self._summary(file)
-                found += _select(file.select, [s for s in stamps if summary.may_hold(s)])
+                asked = [s for s in stamps if summary.may_hold(s)]
+                found += _select(file.select, asked, file.path.__str__)
             except FileNotFoundError:
                 continue
         return found
@@ -90,20 +120,22 @@ class ClosedStamps:
         return self._summaries[generation]
 
 
-def find_open(connection: sqlite3.Connection, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, bytes]]:
-    """Each remembered (stamp, encoded lines) of `stamps` in the open file, as this transaction sees it."""
-    return _select(lambda query, values: connection.execute(query, values).fetchall(), stamps)
+def find_open(connection: sqlite3.Connection, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, Any]]:
+    """Each remembered (stamp, lines) of `stamps` in the open file, as this transaction sees it."""
+    return _select(
+        lambda query, values: connection.execute(query, values).fetchall(), stamps, lambda: file_of(connection)
+    )
 
 
 def remember(connection: sqlite3.Connection, lines: dict[ProducerStamp, Any]) -> None:
     """Write the lines (numpy uint32, ascending) that the open file now holds of each stamp."""
     connection.executemany(
         "INSERT OR REPLACE INTO dedupe VALUES (?, ?, ?, ?)",
-        [(s.id, s.epoch, s.n, encode_lines(numbers)) for s, numbers in lines.items()],
+        [(s.id, s.epoch, s.n, sealed_lines(s, numbers)) for s, numbers in lines.items()],
     )
 
 
-def _select(run: _Run, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, bytes]]:
+def _select(run: _Run, stamps: Sequence[ProducerStamp], path: Callable[[], str]) -> list[tuple[ProducerStamp, Any]]:
     found = []
     for start in range(0, len(stamps), _KEYS_PER_QUERY):
         part = stamps[start : start + _KEYS_PER_QUERY]
@@ -114,7 +146,9 @@ def _select(run: _Run, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerSt
             "JOIN dedupe ON producer = p AND producer_epoch = e AND dedupe.n = asked.n",
             values,
         )
-        found += [(ProducerStamp(*row[:3]), bytes(row[3])) for row in rows]
+        for row in rows:
+            stamp = ProducerStamp(*row[:3])
+            found.append((stamp, unsealed_lines(stamp, row[3], path)))
     return found
 
 

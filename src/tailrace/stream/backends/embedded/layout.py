@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from tailrace.model.shard import Shard, even_shards
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.files import make_folder, sync_folder, write_atomic
 from tailrace.stream.backends.embedded.locks import exclusive
+from tailrace.stream.backends.embedded.rows import About, FileState, about_row, update_state
 from tailrace.stream.backends.embedded.schema import SCHEMA_VERSION, create_tables
+from tailrace.stream.base import LedgerCounts
 
 SHARDS_FILE = "shards.json"
+SHARDS_VERSION = 1
 LOCK_FILE = ".lock"
 FIRST_GENERATION = 1
 _GENERATION = re.compile(r"(\d{8})\.db")
@@ -57,14 +61,14 @@ def create_generation(
     connection = create_tables(temporary)
     try:
         connection.execute("BEGIN")
+        about = About(generation, first_offset, first_epoch, created_at_us, fields_json(fields))
         connection.execute(
-            "INSERT INTO about VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
-            (SCHEMA_VERSION, shard_id, generation, first_offset, first_epoch, created_at_us, fields_json(fields)),
+            "INSERT INTO about VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", about_row(about, SCHEMA_VERSION, shard_id)
         )
-        connection.execute(
-            "INSERT INTO state VALUES (1, ?, ?, ?, 0, 0, ?, 0, 0, 0)",
-            (first_offset, first_epoch, first_offset, deduplicated),
-        )
+        counts = LedgerCounts(deduplicated=deduplicated)
+        state = FileState(first_offset, first_epoch, first_offset, counts, 0, False, 0)
+        connection.execute("INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
+        update_state(connection, state)
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
@@ -123,13 +127,21 @@ def _create_stream(folder: Path, shards: tuple[Shard, ...], fields: Fields, cloc
         }
         for s in shards
     ]
-    write_atomic(folder / SHARDS_FILE, json.dumps({"version": SCHEMA_VERSION, "shards": rows}, indent=1).encode())
+    document = {"version": SHARDS_VERSION, "checksum": _checksum(rows), "shards": rows}
+    write_atomic(folder / SHARDS_FILE, json.dumps(document, indent=1).encode())
+
+
+def _checksum(rows: object) -> int:
+    """CRC-32 of the rows as JSON without blanks; files older than this have none."""
+    return zlib.crc32(json.dumps(rows, separators=(",", ":"), sort_keys=True).encode())
 
 
 def _load_shards(path: Path) -> tuple[Shard, ...]:
     try:
         document = json.loads(path.read_bytes())
-        if document["version"] != SCHEMA_VERSION:
+        if "checksum" in document and document["checksum"] != _checksum(document["shards"]):
+            raise Corrupt(str(path), "its checksum does not match its shards")
+        if document["version"] != SHARDS_VERSION:
             raise Corrupt(
                 str(path), f"version `{document['version']}` is not known", hint="it may come from a newer Tailrace"
             )
@@ -144,7 +156,7 @@ def _load_shards(path: Path) -> tuple[Shard, ...]:
             )
             for r in document["shards"]
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(str(path), f"it is not a list of shards: {error}") from error
 
 

@@ -17,7 +17,9 @@ import struct
 import zlib
 from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+SCHEMA_VERSIONS = (1, SCHEMA_VERSION)
+"""Those that are read and written; new files are of the last. Version 1 has no checksums in `about`, `state` and `epochs`."""
 
 PAGE_BYTES = 16384
 BUSY_TIMEOUT_MS = 10_000
@@ -33,7 +35,8 @@ CREATE TABLE about (
     first_offset INTEGER NOT NULL,
     first_epoch INTEGER NOT NULL,
     created_at_us INTEGER NOT NULL,
-    fields TEXT NOT NULL
+    fields TEXT NOT NULL,
+    checksum INTEGER NOT NULL
 );
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -45,7 +48,8 @@ CREATE TABLE state (
     deduplicated INTEGER NOT NULL,
     open_arrived_max_us INTEGER NOT NULL,
     closed INTEGER NOT NULL,
-    closed_at_us INTEGER NOT NULL
+    closed_at_us INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
 );
 CREATE TABLE blocks (
     first_offset INTEGER PRIMARY KEY,
@@ -65,7 +69,8 @@ CREATE TABLE epochs (
     arrived_max_us INTEGER NOT NULL,
     stored INTEGER NOT NULL,
     dead_lettered INTEGER NOT NULL,
-    deduplicated INTEGER NOT NULL
+    deduplicated INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
 );
 CREATE TABLE dedupe (
     producer TEXT NOT NULL,

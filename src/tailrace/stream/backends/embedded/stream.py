@@ -15,9 +15,9 @@ from tailrace.errors import Invalid, NotFound, Unavailable
 from tailrace.model.fields import Fields
 from tailrace.model.shard import Shard
 from tailrace.runtime.clock import Clock
+from tailrace.runtime.storage_errors import translated
 from tailrace.stream.backends.embedded import reading
 from tailrace.stream.backends.embedded.checkpoint import Checkpointer
-from tailrace.stream.backends.embedded.errors import translated
 from tailrace.stream.backends.embedded.files import ShardFiles
 from tailrace.stream.backends.embedded.layout import open_shards
 from tailrace.stream.backends.embedded.retention import drop_files

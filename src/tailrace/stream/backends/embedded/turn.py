@@ -7,7 +7,8 @@ next is one rename in the folder; whoever comes next after a crash between the t
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from tailrace.config.settings import StreamSettings
@@ -15,12 +16,14 @@ from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.files import sync_folder
 from tailrace.stream.backends.embedded.checkpoint import settle_locked
-from tailrace.stream.backends.embedded.file import FileState, ShardFile, select_state
+from tailrace.stream.backends.embedded.file import ShardFile
 from tailrace.stream.backends.embedded.files import ShardFiles
 from tailrace.stream.backends.embedded.layout import create_generation
 from tailrace.stream.backends.embedded.locks import exclusive
+from tailrace.stream.backends.embedded.mark import Place, write_mark
+from tailrace.stream.backends.embedded.rows import FileState, insert_epoch, select_state, update_state
 from tailrace.stream.backends.embedded.schema import connect_writer
-from tailrace.stream.base import EpochSeal
+from tailrace.stream.base import EpochSeal, LedgerCounts
 
 LOCK_FILE = "append.lock"
 
@@ -57,6 +60,11 @@ class OpenFile:
             settle_locked(file.path, self._clock)
             self._sure_of = file.about.generation
         return file
+
+    def note_locked(self, place: Place) -> None:
+        """So far the shard has got, for certain. What cannot be noted is no reason to deny what is on disk."""
+        with suppress(OSError):
+            write_mark(self._files.folder, place)
 
     def doubt(self) -> None:
         """A write or a sync has failed: settle the file again before the next."""
@@ -98,6 +106,8 @@ class OpenFile:
                 except BaseException:
                     self.doubt()
                     raise
+                if sealed is not None:
+                    self.note_locked((sealed.last_offset + 1, sealed.epoch + 1))
             if turn:
                 self.current_locked()
         if turn:
@@ -135,25 +145,17 @@ def seal_transaction(
             sealed = EpochSeal(
                 shard_id, state.open_epoch, state.open_first_offset, state.next_offset - 1, now_us, counts
             )
-            connection.execute(
-                "INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    sealed.epoch,
-                    sealed.first_offset,
-                    sealed.last_offset,
-                    now_us,
-                    state.open_arrived_max_us,
-                    counts.stored,
-                    counts.dead_lettered,
-                    counts.deduplicated,
-                ),
-            )
-            connection.execute(
-                "UPDATE state SET open_epoch = open_epoch + 1, open_first_offset = next_offset, stored = 0, "
-                "dead_lettered = 0, deduplicated = 0, open_arrived_max_us = 0"
+            insert_epoch(connection, sealed, state.open_arrived_max_us, summed=state.summed)
+            state = replace(
+                state,
+                open_epoch=state.open_epoch + 1,
+                open_first_offset=state.next_offset,
+                counts=LedgerCounts(),
+                open_arrived_max_us=0,
             )
         if close_file:
-            connection.execute("UPDATE state SET closed = 1, closed_at_us = ?", (now_us,))
+            state = replace(state, closed=True, closed_at_us=now_us)
+        update_state(connection, state)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

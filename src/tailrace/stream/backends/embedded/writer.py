@@ -19,9 +19,9 @@ from tailrace.config.settings import StreamSettings
 from tailrace.errors import Backpressure, InternalError, TailraceError, Unavailable
 from tailrace.model.fields import RAW_SCHEMA
 from tailrace.runtime.clock import Clock
+from tailrace.runtime.storage_errors import translate
 from tailrace.stream.backends.embedded.commit import Committed, Draft, FileClosed, Pending, commit, encode_halves
 from tailrace.stream.backends.embedded.dedupe import ClosedStamps
-from tailrace.stream.backends.embedded.errors import translate
 from tailrace.stream.backends.embedded.locks import exclusive
 from tailrace.stream.backends.embedded.schema import connect_writer
 from tailrace.stream.backends.embedded.turn import OpenFile
@@ -163,7 +163,9 @@ class ShardWriter:
         while True:
             connection = self._connection or self._connect_locked()
             try:
-                return commit(connection, drafts, self._closed_stamps, self._clock.now_us(), self._schema)
+                committed = commit(connection, drafts, self._closed_stamps, self._clock.now_us(), self._schema)
+                self._open_file.note_locked(committed.place)
+                return committed
             except FileClosed:
                 self._disconnect()
 
