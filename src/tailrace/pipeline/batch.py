@@ -7,6 +7,7 @@ import os
 
 from tailrace.batch.consumer import consume
 from tailrace.batch.lake.iceberg import IcebergLake
+from tailrace.pipeline.patience import patiently
 from tailrace.pipeline.role import RoleArguments
 from tailrace.runtime.clock import SystemClock
 from tailrace.serving.batch_loop import run_batch
@@ -23,9 +24,15 @@ def run(arguments: RoleArguments) -> None:
     os.nice(settings.batch.nice)
     clock = SystemClock()
     # It never appends or seals, but it may be first on a new data folder.
-    stream = open_embedded(settings.stream_dir, settings.stream, settings.fields, clock)
-    lake = IcebergLake(settings.lake_dir, settings.fields, clock)
-    store = ManifestStore(settings.manifest_path)
+    stream = patiently(
+        lambda: open_embedded(settings.stream_dir, settings.stream, settings.fields, clock), lifeline.stop
+    )
+    if stream is None:
+        return
+    lake = patiently(lambda: IcebergLake(settings.lake_dir, settings.fields, clock), lifeline.stop)
+    store = patiently(lambda: ManifestStore(settings.manifest_path), lifeline.stop)
+    if lake is None or store is None:
+        return
     handover = Handover(
         stream, lake, store, settings.states_dir, settings.fields, clock, settings.batch.compact_segments_min
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tailrace.config.settings import Settings
 from tailrace.dashboard.api import create_app
 from tailrace.dashboard.services import NodeServices, ProcessInfo
+from tailrace.pipeline.patience import patiently
 from tailrace.pipeline.role import RoleArguments
 from tailrace.pipeline.run_file import read_run_file
 from tailrace.pipeline.sealer import run_sealer
@@ -31,8 +32,14 @@ DEAD_LETTERS_SHOWN = 20
 def run(arguments: RoleArguments) -> None:
     settings, lifeline = arguments.settings, arguments.lifeline
     clock = SystemClock()
-    stream = open_embedded(settings.stream_dir, settings.stream, settings.fields, clock)
-    store = ManifestStore(settings.manifest_path)
+    stream = patiently(
+        lambda: open_embedded(settings.stream_dir, settings.stream, settings.fields, clock), lifeline.stop
+    )
+    if stream is None:
+        return
+    store = patiently(lambda: ManifestStore(settings.manifest_path), lifeline.stop)
+    if store is None:
+        return
     services = _services(settings, stream, store, clock)
     threads = [
         lifeline.thread("follower", lambda: services.follower.run(lifeline.stop)),

@@ -11,7 +11,7 @@ import sqlite3
 import weakref
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ import msgspec
 from tailrace.errors import Conflict, Corrupt, Fenced
 from tailrace.runtime.connections import Connections
 from tailrace.runtime.files import make_folder
+from tailrace.runtime.mark import check_mark, read_mark, write_mark
 from tailrace.runtime.storage_errors import translated
 from tailrace.states.segment import Segment
 
@@ -127,16 +128,23 @@ class ManifestStore:
                 raise
 
     def generation(self) -> int:
-        """The newest generation's number; 0 before the first swap."""
+        """The newest generation's number; 0 before the first swap. Raises Corrupt if the file has lost one."""
+        mark = read_mark(self._path.parent)
         with self._connection() as connection:
-            return int(connection.execute("SELECT coalesce(max(generation), 0) FROM manifests").fetchone()[0])
+            newest = int(connection.execute("SELECT coalesce(max(generation), 0) FROM manifests").fetchone()[0])
+        check_mark(mark, (newest, 0), self._path)
+        return newest
 
     def current(self) -> Manifest:
+        """The newest generation. Raises Corrupt if it is not as it was written, or the file has lost one."""
+        mark = read_mark(self._path.parent)
         with self._connection() as connection:
             row = connection.execute(
                 "SELECT generation, body FROM manifests ORDER BY generation DESC LIMIT 1"
             ).fetchone()
-        return self._manifest(*row) if row else Manifest()
+        found = self._manifest(*row) if row else Manifest()
+        check_mark(mark, (found.generation, 0), self._path)
+        return found
 
     def _manifest(self, generation: int, body: bytes) -> Manifest:
         found = unsealed(body, Manifest, self._path)
@@ -174,6 +182,8 @@ class ManifestStore:
                 (swapped.generation, token, now_us, sealed(swapped)),
             )
             connection.execute("DELETE FROM manifests WHERE generation <= ?", (swapped.generation - KEPT_GENERATIONS,))
+        with suppress(OSError):
+            write_mark(self._path.parent, (swapped.generation, 0))
         return swapped
 
     def live_files(self, since_us: int) -> set[str]:

@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from pyiceberg.catalog.sql import SqlCatalog
@@ -34,6 +34,7 @@ from tailrace.batch.lake.table import (
     marks_of,
     new_columns,
     parquet_schema,
+    place_of,
     table_schema,
 )
 from tailrace.errors import Conflict, Fenced, Invalid
@@ -41,6 +42,7 @@ from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock, SystemClock
 from tailrace.runtime.files import make_folder, sync_folder
 from tailrace.runtime.ids import unique_id
+from tailrace.runtime.mark import check_mark, read_mark, write_mark
 
 # Text that does not repeat is written without bounds on purpose; pyiceberg warns of it at every append.
 logging.getLogger("pyiceberg.io.pyarrow").addFilter(lambda record: "statistics missing" not in str(record.msg))
@@ -62,6 +64,7 @@ class IcebergLake(IcebergReader):
                 self._catalog = _open_catalog(folder)
                 self._table = _open_table(self._catalog, self._warehouse, fields)
                 self._file_schema = parquet_schema(self._table.schema())
+                check_mark(read_mark(folder), place_of(self._table.metadata), folder / CATALOG)
                 remove_orphans(self._table, self._warehouse, self._clock.now_us())
         except BaseException:
             os.close(self._lock_file)
@@ -95,6 +98,8 @@ class IcebergLake(IcebergReader):
         except CommitFailedException as error:
             self._table.refresh()
             raise _lost_race(before, marks_of(self._table.metadata.current_snapshot())) from error
+        with suppress(OSError):
+            write_mark(self._folder, place_of(self._table.metadata))
         for location in dropped:
             remove(local_path(location, self._warehouse))
         return super().current()

@@ -21,8 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tailrace.batch.base import LakeFile, LakeMark, LakeSnapshot, LakeTotals
 from tailrace.batch.lake.local_io import ROOT_PROPERTY, WAREHOUSE, LocalFileIO
-from tailrace.batch.lake.table import NAMESPACE, TABLE, FileReader, marks_of, totals_of
+from tailrace.batch.lake.table import NAMESPACE, TABLE, FileReader, marks_of, place_of, totals_of
 from tailrace.errors import Corrupt, NotFound, TailraceError
+from tailrace.runtime.mark import check_mark, read_mark
 from tailrace.runtime.storage_errors import translate
 
 CATALOG = "catalog.db"
@@ -87,6 +88,7 @@ class IcebergReader:
             return self._look_again()
 
     def _look_again(self) -> _Seen | None:
+        mark = read_mark(self._folder)  # before the catalog, which only ever gets further
         location = self._metadata_location()
         seen = self._seen
         if location is None or (seen is not None and seen.location == location):
@@ -94,6 +96,7 @@ class IcebergReader:
         with self._lock:
             try:
                 metadata = FromInputFile.table_metadata(self._io.new_input(location))
+                check_mark(mark, place_of(metadata), self._folder / CATALOG)
                 self._seen = self._read(location, metadata)
             except FileNotFoundError as error:
                 if self._metadata_location() == location:

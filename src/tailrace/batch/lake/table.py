@@ -135,6 +135,11 @@ def marks_of(snapshot: Snapshot | None) -> dict[str, LakeMark]:
     return {shard: LakeMark(epoch, last) for shard, (epoch, last) in held.items()}
 
 
+def place_of(metadata: TableMetadata) -> tuple[int, int]:
+    """How far the table has got, for its high-water mark: a number that each commit of rows or marks raises."""
+    return int(getattr(metadata, "last_sequence_number", 0)), 0
+
+
 def totals_of(snapshot: Snapshot | None) -> LakeTotals:
     if snapshot is None or snapshot.summary is None:
         return LakeTotals()

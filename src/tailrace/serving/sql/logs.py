@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from tailrace.batch.base import Lake, LakeFile, LakeSnapshot
+from tailrace.errors import Corrupt
 from tailrace.model.fields import LAKE_COLUMNS, Fields
 from tailrace.runtime.checked_files import CheckedFiles
 from tailrace.serving.sql.blocks import BlockCache
@@ -101,7 +102,11 @@ class LogsRelation:
     def open(self, connection: duckdb.DuckDBPyConnection) -> None:
         if self._moment.tail_lines:
             connection.register(_TAIL, self.tail)
-        connection.execute(self._definition())
+        try:
+            connection.execute(self._definition())
+        except duckdb.Error:
+            self.check(lambda: False)
+            raise
 
     def narrow(self, connection: duckdb.DuckDBPyConnection, plan: Any) -> None:
         """Leave out the lake files that a statement with this plan cannot need, by the times it asks for."""
@@ -115,7 +120,10 @@ class LogsRelation:
         for file in self.files:
             if stopped():
                 return
-            _CHECKED.check(file.path, file.checksum)
+            try:
+                _CHECKED.check(file.path, file.checksum)
+            except Corrupt as error:
+                raise Corrupt(file.path.name, "the lake's file is not as it was written") from error
 
     def _definition(self) -> str:
         """Newest first, so that a statement for the newest rows can stop early."""

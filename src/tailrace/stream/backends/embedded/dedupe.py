@@ -152,7 +152,15 @@ def _select(run: _Run, stamps: Sequence[ProducerStamp], path: Callable[[], str])
     return found
 
 
+def check_dedupe(run: _Run, path: Callable[[], str]) -> None:
+    """Raises Corrupt unless SQLite finds the table in order: a look-up that misses a damaged row would store its post again."""
+    found = run("PRAGMA quick_check(dedupe)", ())
+    if found != [("ok",)]:
+        raise Corrupt(path(), f"what is remembered of posts is damaged: {found[0][0] if found else 'nothing is found'}")
+
+
 def _read_summary(file: ShardFile) -> _Summary:
+    check_dedupe(file.select, file.path.__str__)
     rows = file.select(
         "SELECT producer, producer_epoch, min(n), max(n) FROM dedupe GROUP BY producer, producer_epoch LIMIT ?",
         (_SUMMARY_PRODUCERS_MAX + 1,),

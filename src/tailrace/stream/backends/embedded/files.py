@@ -13,9 +13,9 @@ from threading import Lock
 
 from tailrace.errors import Corrupt, GapFound, Trimmed
 from tailrace.model.fields import Fields
+from tailrace.runtime.mark import check_mark, read_mark
 from tailrace.stream.backends.embedded.file import ShardFile
 from tailrace.stream.backends.embedded.layout import check_fields, generation_path, generations
-from tailrace.stream.backends.embedded.mark import check_mark, read_mark
 from tailrace.stream.backends.embedded.rows import FileState
 from tailrace.stream.base import EpochSeal, ShardEnd
 

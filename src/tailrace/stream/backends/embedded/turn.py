@@ -15,12 +15,12 @@ from tailrace.config.settings import StreamSettings
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.files import sync_folder
+from tailrace.runtime.mark import Place, write_mark
 from tailrace.stream.backends.embedded.checkpoint import settle_locked
 from tailrace.stream.backends.embedded.file import ShardFile
 from tailrace.stream.backends.embedded.files import ShardFiles
 from tailrace.stream.backends.embedded.layout import create_generation
 from tailrace.stream.backends.embedded.locks import exclusive
-from tailrace.stream.backends.embedded.mark import Place, write_mark
 from tailrace.stream.backends.embedded.rows import FileState, insert_epoch, select_state, update_state
 from tailrace.stream.backends.embedded.schema import connect_writer
 from tailrace.stream.base import EpochSeal, LedgerCounts

@@ -21,7 +21,7 @@ from tailrace.model.fields import RAW_SCHEMA
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.storage_errors import translate
 from tailrace.stream.backends.embedded.commit import Committed, Draft, FileClosed, Pending, commit, encode_halves
-from tailrace.stream.backends.embedded.dedupe import ClosedStamps
+from tailrace.stream.backends.embedded.dedupe import ClosedStamps, check_dedupe
 from tailrace.stream.backends.embedded.locks import exclusive
 from tailrace.stream.backends.embedded.schema import connect_writer
 from tailrace.stream.backends.embedded.turn import OpenFile
@@ -172,8 +172,10 @@ class ShardWriter:
     def _connect_locked(self) -> sqlite3.Connection:
         file = self._open_file.current_locked()
         self._closed_stamps.look_in(self._open_file.horizon(self._clock.now_us()))
-        self._connection = connect_writer(file.path)
-        return self._connection
+        connection = connect_writer(file.path)
+        check_dedupe(lambda query, values: connection.execute(query, values).fetchall(), file.path.__str__)
+        self._connection = connection
+        return connection
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -1,11 +1,11 @@
-"""A shard's high-water mark: how far it had certainly got, kept beside its files.
+"""High-water marks: how far what stands in SQLite files had certainly got, kept beside them.
 
 SQLite takes a write-ahead log to end at the first frame that does not read: right after a power cut, and wrong if a synced frame
-was damaged, or the log cut off or removed; then acknowledged lines would be gone without a word. The mark is written after each
+was damaged, or the log cut off or removed; then what had been committed would be gone without a word. A mark is written after a
 commit's sync and is not synced itself, so it may lag behind the files and is never ahead of them. Files that are behind it
 have lost something.
 
-Layout: next offset and open epoch (uint64 each), CRC-32 of both, little endian. A mark that does not read is no mark.
+Layout: two numbers that never go back (uint64 each), CRC-32 of both, little endian. A mark that does not read is no mark.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _PLACE = struct.Struct("<QQ")
 _SUM = struct.Struct("<I")
 
 Place = tuple[int, int]
-"""Next offset, open epoch."""
+"""For a shard: next offset, open epoch. For the lake: the table's last sequence number, 0. For the manifest: its generation, 0."""
 
 
 def write_mark(folder: Path, place: Place) -> None:
-    """The caller holds the append lock, and `place` is on disk."""
+    """The caller is the one writer of the folder, and `place` is on disk."""
     handle = os.open(folder / MARK_FILE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         body = _PLACE.pack(*place)
@@ -44,15 +44,15 @@ def read_mark(folder: Path) -> Place:
     body, check = data[: _PLACE.size], data[_PLACE.size :]
     if len(check) != _SUM.size or _SUM.unpack(check)[0] != zlib.crc32(body):
         return 0, 0
-    next_offset, open_epoch = _PLACE.unpack(body)
-    return next_offset, open_epoch
+    first, second = _PLACE.unpack(body)
+    return first, second
 
 
 def check_mark(mark: Place, found: Place, file: Path) -> None:
-    """Raises Corrupt if `file`, the newest, ends before the mark."""
+    """Raises Corrupt if what stands in `file` and its log has not got as far as the mark."""
     if found[0] < mark[0] or found[1] < mark[1]:
         raise Corrupt(
             f"{file}-wal",
-            f"the shard had got to offset `{mark[0]}`, epoch `{mark[1]}`, and now ends at `{found[0]}`, `{found[1]}`",
-            hint=f"restore the shard's folder from a backup; to go on without the lines, delete {file.parent / MARK_FILE}",
+            f"it had got to `{mark[0]}`, `{mark[1]}`, and now ends at `{found[0]}`, `{found[1]}`",
+            hint=f"restore {file.parent} from a backup; to go on without what is lost, delete {file.parent / MARK_FILE}",
         )
