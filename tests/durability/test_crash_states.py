@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 SEED = int(os.environ.get("TAILRACE_CRASH_SEED", "3"))
 SHARE = float(os.environ.get("TAILRACE_CRASH_SHARE", "0"))
 STREAMS = 160
-NODES = 8
+NODES = 5
 """How many states are opened, about: of the stream alone, and of the whole node."""
 TYPICAL = 14
 """Choices of a moment."""
