@@ -23,8 +23,12 @@ from tailrace.batch.compaction import (
     plan_compaction,
 )
 from tailrace.batch.lake.iceberg import IcebergLake
+from tailrace.batch.lake.outdated import AGE_US
 from tailrace.errors import Corrupt
 from tailrace.model.fields import DEFAULT_FIELDS, Field, FieldKind, Fields
+from tailrace.runtime.checked_files import file_checksum
+from tailrace.runtime.clock import ManualClock, SystemClock
+from tailrace.runtime.mark import read_mark
 from tailrace.testing.contracts.lake_harness import (
     A,
     B,
@@ -202,6 +206,37 @@ def test_a_part_that_cannot_be_read_leaves_the_lake_as_it_was(tmp_path: Path, go
     assert lake.current() == before
     assert {path for path in lake.data_dir.rglob("*") if path.is_file()} == on_disk
     lake.close()
+
+
+def test_a_part_with_a_flipped_bit_is_not_merged(tmp_path: Path) -> None:
+    """A merged file has a checksum of its own: damage would be sealed in."""
+    lake = IcebergLake(tmp_path, DEFAULT_FIELDS)
+    for epoch in range(1, 9):
+        append_blocks(lake, [sample_block(A, epoch, epoch * 10 - 10, 10)])
+    before = lake.current()
+    path = before.files[5].path
+    data = path.read_bytes()
+    path.write_bytes(bytes([*data[:40], data[40] ^ 1, *data[41:]]))
+    with pytest.raises(Corrupt, match=path.name):
+        compact(lake, SMALL)
+    assert lake.current() == before
+    path.write_bytes(data)
+    done = compact(lake, SMALL)
+    assert done is not None
+    (file,) = done.snapshot.files
+    assert file.checksum == file_checksum(file.path)
+    assert read_mark(tmp_path)[0] == lake._table.metadata.last_sequence_number == 9
+    lake.close()
+    # What was replaced is known by its name after a restart, and goes in its time.
+    clock = ManualClock(SystemClock().now_us() + 2 * AGE_US)
+    again = IcebergLake(tmp_path, DEFAULT_FIELDS, clock)
+    again.clean()
+    clock.advance(AGE_US // 1_000_000 + 1)
+    assert again.clean() == 8
+    assert [p.name for p in tmp_path.glob("warehouse/logs/data/*/*")] == [file.path.name]
+    described = {p.name for p in tmp_path.glob("warehouse/logs/metadata/*")}
+    assert {n for n in described if n.endswith(".crc")} == {f".{n}.crc" for n in described if not n.endswith(".crc")}
+    again.close()
 
 
 def test_a_part_with_other_rows_than_the_lake_says_is_corrupt(tmp_path: Path) -> None:

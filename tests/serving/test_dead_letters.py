@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tailrace.batch.dead_letters import DeadLetterStore, copy_dead_letters
 from tailrace.config.settings import StreamSettings
-from tailrace.errors import Invalid, NotFound
+from tailrace.errors import Corrupt, Invalid, NotFound
 from tailrace.model.fields import DEFAULT_FIELDS
 from tailrace.model.verdict import Verdict
 from tailrace.runtime.clock import ManualClock
@@ -160,3 +162,46 @@ def test_the_oldest_and_the_surplus_go(
     assert store.retain(0, 2 * len(b"broken 0")) == 2
     assert [letter.raw for letter in letters.newest(10)] == [b"broken 5", b"broken 4"]
     assert (store.retain(0, 0), store.count(), store.bytes()) == (0, 2, 16)
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("letters", "raw = CAST('other' AS BLOB)"),
+        ("letters", "reason = 'another'"),
+        ("letters", "arrived_at_us = arrived_at_us + 1"),
+        ("marks", "epoch = epoch + 1"),
+    ],
+)
+def test_a_changed_row_is_named_and_an_older_one_is_read(
+    stream: EmbeddedStream,
+    letters: DeadLetters,
+    store: DeadLetterStore,
+    clock: ManualClock,
+    tmp_path: Path,
+    table: str,
+    change: str,
+) -> None:
+    post(stream, clock, b"one")
+    seal(stream)
+    copy_dead_letters(stream, store, {shard.id: 9 for shard in stream.shards()})
+    path = tmp_path / "deadletters.db"
+    before = letters.newest(9)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"UPDATE {table} SET checksum = NULL")
+        connection.commit()
+        assert letters.newest(9) == before
+        for old in ("letters", "marks"):
+            connection.execute(f"ALTER TABLE {old} DROP COLUMN checksum")
+        connection.commit()
+    older = DeadLetters(stream, DeadLetterStore(path))
+    assert older.newest(9) == before
+    post(stream, clock, b"two")
+    seal(stream)
+    copy_dead_letters(stream, older.store, {shard.id: 9 for shard in stream.shards()})
+    assert [letter.raw for letter in older.newest(9)] == [b"two", b"one"]
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"UPDATE {table} SET {change} WHERE checksum IS NOT NULL")
+        connection.commit()
+    with pytest.raises(Corrupt, match=r"deadletters\.db"):
+        older.newest(9)

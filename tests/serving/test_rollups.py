@@ -13,6 +13,7 @@ from msgspec import structs
 
 from tailrace.errors import Corrupt, Invalid
 from tailrace.model.fields import DEFAULT_FIELDS
+from tailrace.runtime.checked_files import file_checksum
 from tailrace.serving.merge import Merger, ViewQuery, rows_of
 from tailrace.states.compaction import compact, merge_segments, roll_up
 from tailrace.states.retention import let_go
@@ -106,6 +107,27 @@ def test_coarse_questions_read_coarse_windows(tmp_path: Path, engine: Engine) ->
         (tmp_path / path).unlink()
     daily = asked(tmp_path, VIEW, merged, ViewQuery(0, 2 * DAY, step_us=DAY))
     assert [row[2] for row in daily] == [1_440, 560]
+
+
+def test_damage_in_any_level_is_noticed(tmp_path: Path, engine: Engine) -> None:
+    part = [Record(at_us=n * HOUR, endpoint="/a") for n in range(48)]
+    (plain,) = segments_of(tmp_path, engine, [part])
+    segment = roll_up(tmp_path, VIEW, plain, engine.partial(VIEW, part))
+    merged = merge_segments(tmp_path, VIEW, [segment])
+    retained = let_go(tmp_path, segment, {segment.window_us: DAY})
+    for one in (segment, merged, retained):
+        for level in one.levels():
+            assert level.checksums == {name: file_checksum(tmp_path / path) for name, path in level.files.items()}
+            assert level.files
+    daily = segment.levels()[-1]
+    path = tmp_path / daily.files["scalars"]
+    data = path.read_bytes()
+    path.write_bytes(bytes([*data[:40], data[40] ^ 1, *data[41:]]))
+    assert asked(tmp_path, VIEW, (segment,), ViewQuery(limit=1))
+    with pytest.raises(Corrupt, match=path.name):
+        asked(tmp_path, VIEW, (segment,), ViewQuery(step_us=DAY))
+    with pytest.raises(Corrupt, match=path.name):
+        merge_segments(tmp_path, VIEW, [segment])
 
 
 def test_what_was_let_go_is_said(tmp_path: Path, engine: Engine) -> None:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from tailrace.batch.base import LakeFile, LakeMerge, LakeSnapshot, Stage, StagedFile, WritableLake
 from tailrace.batch.consumer import remove_staged
 from tailrace.errors import Conflict, Corrupt, Invalid
+from tailrace.runtime.checked_files import CHECKED
 
 DAY_US = 86_400_000_000
 SPAN_MIN_US = 600_000_000
@@ -245,7 +246,8 @@ def merge_files(lake: WritableLake, run: Sequence[LakeFile]) -> StagedFile:
 
 
 def begun(lake: WritableLake, run: Sequence[LakeFile]) -> Stage:
-    """A file with the columns of its parts, which have the same ones. Raises Corrupt if the first part cannot be read."""
+    """A file with the columns of its parts, which have the same ones. Raises Corrupt if the first part is not as it was written."""
+    CHECKED.check(run[0].path, run[0].checksum)
     try:
         return lake.stage(run[0].shard_id, run[0].epoch_first, run[-1].epoch_last, like=run[0])
     except (pa.ArrowException, OSError) as error:
@@ -253,7 +255,8 @@ def begun(lake: WritableLake, run: Sequence[LakeFile]) -> Stage:
 
 
 def row_groups(file: LakeFile) -> Iterator[pa.Table]:
-    """The rows of a file, text as a dictionary where it is stored as one. Raises Corrupt if they are not all there."""
+    """The rows of a file, text as a dictionary where it is stored as one. Raises Corrupt if they are not as they were written."""
+    CHECKED.check(file.path, file.checksum)
     try:
         metadata = pq.read_metadata(file.path)
         if metadata.num_rows != file.rows:

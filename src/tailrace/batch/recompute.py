@@ -18,6 +18,7 @@ from tailrace.batch.base import LakeFile
 from tailrace.batch.evolution import EvolvedFiles
 from tailrace.errors import Corrupt, Unavailable
 from tailrace.model.fields import Fields
+from tailrace.runtime.checked_files import CHECKED
 from tailrace.views import CompiledView
 from tailrace.views.dialects.duckdb import merge_statement, partial_statements, schemas
 from tailrace.views.dialects.duckdb.engine import rows_as_arrow
@@ -94,6 +95,8 @@ class RecomputeEngine:
         where = ""
         if any(f.epoch_first < epoch_first or f.epoch_last > epoch_last for f in files):
             where = f" WHERE _epoch BETWEEN {epoch_first:d} AND {epoch_last:d}"
+        for file in files:
+            CHECKED.check(file.path, file.checksum)
         with _reading(files):
             relation = " UNION ALL ".join(select + where for select in self._files.selects(files))
             self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {_RECORDS} AS {relation}")
@@ -126,7 +129,7 @@ def _reading(files: Sequence[LakeFile]) -> Iterator[None]:
             f"a view's states do not fit the batch engine's memory: {str(error).splitlines()[0]}",
             hint="group by fewer keys or wider windows",
         ) from error
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
         named = next((f.path for f in files if str(f.path) in str(error)), files[0].path if files else "states")
         raise Corrupt(str(named), str(error).splitlines()[0]) from error
 

@@ -55,7 +55,7 @@ def create_app(
     folder = settings.run_dir / "metrics"
 
     async def all_metrics(request: Request) -> Response:
-        publish(metrics, folder, name)
+        await asyncio.to_thread(_show, metrics, folder, name)
         own = render(await asyncio.to_thread(collect, folder))
         return PlainTextResponse((await gateway.text("/metrics") or "") + own, media_type="text/plain; version=0.0.4")
 
@@ -90,8 +90,14 @@ async def _post_only(request: Request) -> Response:
     raise HTTPException(405, headers={"Allow": "POST"})
 
 
+def _show(metrics: Registry, folder: Path, name: str) -> None:
+    """A disk that is full keeps the others from seeing them, and stops nothing else."""
+    with suppress(OSError):
+        publish(metrics, folder, name)
+
+
 async def _publish(metrics: Registry, folder: Path, name: str) -> None:
     """Show this process's metrics to the others, every few seconds."""
     while True:
-        await asyncio.to_thread(publish, metrics, folder, name)
+        await asyncio.to_thread(_show, metrics, folder, name)
         await asyncio.sleep(_PUBLISH_INTERVAL_S)

@@ -8,6 +8,7 @@ import os
 from tailrace.batch.consumer import consume
 from tailrace.batch.dead_letters import DeadLetterStore
 from tailrace.batch.lake.iceberg import IcebergLake
+from tailrace.pipeline.patience import patiently
 from tailrace.pipeline.role import RoleArguments
 from tailrace.runtime.clock import SystemClock
 from tailrace.serving.batch_loop import run_batch
@@ -25,15 +26,21 @@ def run(arguments: RoleArguments) -> None:
     os.nice(settings.batch.nice)
     clock = SystemClock()
     # It never appends or seals, but it may be first on a new data folder.
-    stream = open_embedded(settings.stream_dir, settings.stream, settings.fields, clock)
-    lake = IcebergLake(settings.lake_dir, settings.fields, clock)
-    store = ManifestStore(settings.manifest_path)
+    stream = patiently(
+        lambda: open_embedded(settings.stream_dir, settings.stream, settings.fields, clock), lifeline.stop
+    )
+    if stream is None:
+        return
+    lake = patiently(lambda: IcebergLake(settings.lake_dir, settings.fields, clock), lifeline.stop)
+    store = patiently(lambda: ManifestStore(settings.manifest_path), lifeline.stop)
+    letters = patiently(lambda: DeadLetterStore(settings.dead_letters_path), lifeline.stop)
+    if lake is None or store is None or letters is None:
+        return
     segments_min = settings.batch.compact_segments_min
     handover = Handover(
         stream, lake, store, settings.states_dir, settings.fields, clock, segments_min, settings.retention
     )
 
-    letters = DeadLetterStore(settings.dead_letters_path)
     house = Housekeeping(stream, lake, store, letters, settings.retention, settings.stream.dedupe_horizon_s, clock)
 
     def consume_sealed() -> bool:

@@ -6,6 +6,7 @@ import socket
 
 from tailrace.ingest.app import create_app
 from tailrace.ingest.server import run_server
+from tailrace.pipeline.patience import patiently
 from tailrace.pipeline.role import RoleArguments
 from tailrace.pipeline.sockets import NODE, socket_path
 from tailrace.runtime.clock import SystemClock
@@ -15,7 +16,11 @@ from tailrace.stream.backends.embedded import open_embedded
 def run(arguments: RoleArguments) -> None:
     settings, lifeline = arguments.settings, arguments.lifeline
     clock = SystemClock()
-    stream = open_embedded(settings.stream_dir, settings.stream, settings.fields, clock)
+    stream = patiently(
+        lambda: open_embedded(settings.stream_dir, settings.stream, settings.fields, clock), lifeline.stop
+    )
+    if stream is None:
+        return
     app = create_app(stream, settings, socket_path(settings.run_dir, NODE), clock=clock, name=arguments.name)
     listening = socket.socket(fileno=arguments.listen_handle)
     try:

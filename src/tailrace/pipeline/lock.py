@@ -16,6 +16,7 @@ from typing import Any
 
 from tailrace.errors import Conflict, Unavailable
 from tailrace.runtime.clock import Clock
+from tailrace.runtime.files import make_folder
 
 FILE_NAME = "lock"
 WAIT_S = 10.0
@@ -39,7 +40,8 @@ def acquire(run_dir: Path, clock: Clock) -> DataLock:
     """
     path = run_dir / FILE_NAME
     try:
-        run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(run_dir.parent)
+        run_dir.mkdir(exist_ok=True, mode=0o700)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Unavailable(

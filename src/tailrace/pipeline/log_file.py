@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -64,10 +65,11 @@ class BoundedLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         line = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
-        if self._bytes + len(line) > self._bytes_max:
-            self._turn_over()
-        self._bytes += len(line)
-        os.write(2, line)
+        with suppress(OSError):  # a full disk must not end what wanted to say so
+            if self._bytes + len(line) > self._bytes_max:
+                self._turn_over()
+            self._bytes += len(line)
+            os.write(2, line)
         if record.levelno >= logging.ERROR:
             self._tell(record.getMessage())
 

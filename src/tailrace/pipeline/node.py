@@ -8,6 +8,7 @@ from tailrace.batch.dead_letters import DeadLetterStore
 from tailrace.config.settings import Settings
 from tailrace.dashboard.api import create_app
 from tailrace.dashboard.services import NodeServices, ProcessInfo
+from tailrace.pipeline.patience import patiently
 from tailrace.pipeline.role import RoleArguments
 from tailrace.pipeline.run_file import read_run_file
 from tailrace.pipeline.sealer import run_sealer
@@ -33,9 +34,16 @@ DEAD_LETTERS_SHOWN = 20
 def run(arguments: RoleArguments) -> None:
     settings, lifeline = arguments.settings, arguments.lifeline
     clock = SystemClock()
-    stream = open_embedded(settings.stream_dir, settings.stream, settings.fields, clock)
-    store = ManifestStore(settings.manifest_path)
-    services = _services(settings, stream, store, clock)
+    stream = patiently(
+        lambda: open_embedded(settings.stream_dir, settings.stream, settings.fields, clock), lifeline.stop
+    )
+    if stream is None:
+        return
+    store = patiently(lambda: ManifestStore(settings.manifest_path), lifeline.stop)
+    letters = patiently(lambda: DeadLetterStore(settings.dead_letters_path), lifeline.stop)
+    if store is None or letters is None:
+        return
+    services = _services(settings, stream, store, letters, clock)
     threads = [
         lifeline.thread("follower", lambda: services.follower.run(lifeline.stop)),
         lifeline.thread("sealer", lambda: run_sealer(stream, settings.stream.seal_interval_ms / 1000, lifeline.stop)),
@@ -46,7 +54,9 @@ def run(arguments: RoleArguments) -> None:
     stream.close()
 
 
-def _services(settings: Settings, stream: EmbeddedStream, store: ManifestStore, clock: Clock) -> NodeServices:
+def _services(
+    settings: Settings, stream: EmbeddedStream, store: ManifestStore, kept: DeadLetterStore, clock: Clock
+) -> NodeServices:
     merger = Merger(settings.states_dir)
     follower = Follower(
         stream,
@@ -57,9 +67,8 @@ def _services(settings: Settings, stream: EmbeddedStream, store: ManifestStore, 
         clock,
         settings.speed.poll_ms / 1000,
     )
-    store_of_letters = DeadLetterStore(settings.dead_letters_path)
-    letters = DeadLetters(stream, store_of_letters)
-    redriver = Redriver(stream, store_of_letters, settings, clock)
+    letters = DeadLetters(stream, kept)
+    redriver = Redriver(stream, kept, settings, clock)
     return NodeServices(
         stream=stream,
         follower=follower,

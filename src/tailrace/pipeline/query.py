@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tailrace.batch.lake.reader import IcebergReader
+from tailrace.pipeline.patience import patiently
 from tailrace.pipeline.role import RoleArguments
 from tailrace.pipeline.sockets import NODE, QUERY, socket_path
 from tailrace.pipeline.view_relations import NodeViews
@@ -17,7 +18,11 @@ def run(arguments: RoleArguments) -> None:
     settings, lifeline = arguments.settings, arguments.lifeline
     clock = SystemClock()
     # Opened to write only because it may be first on a new data folder, and has to create the stream.
-    stream = open_embedded(settings.stream_dir, settings.stream, settings.fields, clock)
+    stream = patiently(
+        lambda: open_embedded(settings.stream_dir, settings.stream, settings.fields, clock), lifeline.stop
+    )
+    if stream is None:
+        return
     lake = IcebergReader(settings.lake_dir)
     views = NodeViews(socket_path(settings.run_dir, NODE))
     app = create_query_app(stream, lake, settings, views, clock)

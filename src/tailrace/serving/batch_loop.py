@@ -58,6 +58,9 @@ def run_batch(
         except TailraceError as error:
             LOG.error("batch stands still: %s (%s)", error.message, error.hint)
             due_s = clock.monotonic_s() + RETRY_S
+        except OSError as error:
+            LOG.error("batch stands still: %s (is the disk full, or failing?)", error)
+            due_s = clock.monotonic_s() + RETRY_S
         stop.wait(LOOK_S)
 
 

@@ -172,9 +172,10 @@ class Follower:
     def step(self) -> int:
         """Read what is new in the stream and publish; returns the lines read."""
         self._steps_begun += 1
-        lines = self._speed.step()
-        self._pin()
-        return lines
+        try:
+            return self._speed.step()
+        finally:
+            self._pin()
 
     def _pin(self) -> None:
         snapshot = self._speed.snapshot()

@@ -21,7 +21,7 @@ from tailrace.model.window import iso
 from tailrace.serving.pin import Pinned
 from tailrace.serving.sources import BatchSource, batch_sources, from_what_is_kept
 from tailrace.states.manifest import ViewStates
-from tailrace.states.segment import Segment
+from tailrace.states.segment import Segment, checked_file
 from tailrace.states.tables import concat_states
 from tailrace.views import CompiledView
 from tailrace.views.dialects.duckdb import extent_statement, finalize_statement, rows_statement, schemas, tables_read
@@ -126,7 +126,7 @@ class Merger:
                 columns=query.columns,
             )
             table_out = rows_as_arrow(connection, statement)
-        except duckdb.IOException as error:
+        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
             raise Corrupt(str(self._states_dir), str(error).splitlines()[0]) from error
         finally:
             for table, relation in names.items():
@@ -167,7 +167,7 @@ class Merger:
         columns = ", ".join(f'"{name}"' for name in speed[table].column_names)
         parts = [f"SELECT {columns} FROM speed_{table}"]
         for source in sources:
-            files = [str(self._states_dir / level.files[table]) for level in source.levels if table in level.files]
+            files = [str(checked_file(self._states_dir, x, table)) for x in source.levels if table in x.files]
             if files:
                 listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
                 parts.append(f"SELECT {columns} FROM read_parquet([{listed}]){source.condition}")

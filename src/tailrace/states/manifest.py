@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import sqlite3
 import weakref
+import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
-from tailrace.errors import Conflict, Fenced, NotFound
+from tailrace.errors import Conflict, Corrupt, Fenced, NotFound
 from tailrace.runtime.connections import Connections
+from tailrace.runtime.files import make_folder
+from tailrace.runtime.mark import check_mark, read_mark, write_mark
+from tailrace.runtime.storage_errors import translated
 from tailrace.states.segment import Segment
 
 KEPT_GENERATIONS = 64
 """Older generations are forgotten; the files only they name may then go."""
 
+_SEAL = b"TRM1"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS manifests (
   generation INTEGER PRIMARY KEY, token INTEGER NOT NULL, created_us INTEGER NOT NULL, body BLOB NOT NULL);
@@ -144,21 +150,29 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: bool = False
 
 
+T = TypeVar("T", Manifest, Finding)
+
+
 class ManifestStore:
     """Safe in any thread and process. Each call has an SQLite connection to itself; idle ones are kept for the next."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connections = Connections(lambda: _open(path))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         weakref.finalize(self, self._connections.release)
-        with self._connections.one() as connection:
+        with self._connection() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_SCHEMA)
 
     @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with translated(self._path), self._connections.one() as connection:
+            yield connection
+
+    @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._connections.one() as connection:
+        with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -169,14 +183,29 @@ class ManifestStore:
                 raise
 
     def generation(self) -> int:
-        """The newest generation's number; 0 before the first swap."""
-        with self._connections.one() as connection:
-            return int(connection.execute("SELECT coalesce(max(generation), 0) FROM manifests").fetchone()[0])
+        """The newest generation's number; 0 before the first swap. Raises Corrupt if the file has lost one."""
+        mark = read_mark(self._path.parent)
+        with self._connection() as connection:
+            newest = int(connection.execute("SELECT coalesce(max(generation), 0) FROM manifests").fetchone()[0])
+        check_mark(mark, (newest, 0), self._path)
+        return newest
 
     def current(self) -> Manifest:
-        with self._connections.one() as connection:
-            row = connection.execute("SELECT body FROM manifests ORDER BY generation DESC LIMIT 1").fetchone()
-        return msgspec.msgpack.decode(row[0], type=Manifest) if row else Manifest()
+        """The newest generation. Raises Corrupt if it is not as it was written, or the file has lost one."""
+        mark = read_mark(self._path.parent)
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT generation, body FROM manifests ORDER BY generation DESC LIMIT 1"
+            ).fetchone()
+        found = self._manifest(*row) if row else Manifest()
+        check_mark(mark, (found.generation, 0), self._path)
+        return found
+
+    def _manifest(self, generation: int, body: bytes) -> Manifest:
+        found = unsealed(body, Manifest, self._path)
+        if found.generation != generation:
+            raise Corrupt(str(self._path), f"generation `{found.generation}` stands under the number `{generation}`")
+        return found
 
     def acquire_token(self) -> int:
         """A fencing token higher than all before; from now on older holders cannot swap."""
@@ -205,19 +234,21 @@ class ManifestStore:
             swapped = msgspec.structs.replace(manifest, generation=newest + 1)
             connection.execute(
                 "INSERT INTO manifests VALUES (?, ?, ?, ?)",
-                (swapped.generation, token, now_us, msgspec.msgpack.encode(swapped)),
+                (swapped.generation, token, now_us, sealed(swapped)),
             )
             connection.execute("DELETE FROM manifests WHERE generation <= ?", (swapped.generation - KEPT_GENERATIONS,))
+        with suppress(OSError):
+            write_mark(self._path.parent, (swapped.generation, 0))
         return swapped
 
     def live_files(self, since_us: int) -> set[str]:
         """Segment files named by the current manifest or by one made after `since_us`, which a query may still pin."""
-        with self._connections.one() as connection:
+        with self._connection() as connection:
             rows = connection.execute(
-                "SELECT body FROM manifests WHERE created_us >= ? OR generation >= (SELECT max(generation) - 1 FROM manifests)",
+                "SELECT generation, body FROM manifests WHERE created_us >= ? OR generation >= (SELECT max(generation) - 1 FROM manifests)",
                 (since_us,),
             ).fetchall()
-        return {f for row in rows for f in msgspec.msgpack.decode(row[0], type=Manifest).segment_files()}
+        return {f for row in rows for f in self._manifest(*row).segment_files()}
 
     def want(self, views: Iterable[WantedView], now_us: int) -> None:
         """Replace the list of wanted views. A view whose version is unchanged keeps its `speed_ready`.
@@ -238,7 +269,7 @@ class ManifestStore:
                     )
 
     def wanted(self) -> list[WantedView]:
-        with self._connections.one() as connection:
+        with self._connection() as connection:
             rows = connection.execute(
                 "SELECT name, version, sql, shipped, speed_ready FROM wanted_views ORDER BY name"
             ).fetchall()
@@ -275,7 +306,7 @@ class ManifestStore:
 
     def rolled_back(self) -> dict[str, str]:
         """View -> the version that its file asks for, and that does not answer because somebody went back."""
-        with self._connections.one() as connection:
+        with self._connection() as connection:
             return dict(connection.execute("SELECT name, from_version FROM rolled_back").fetchall())
 
     def ask_rebuild(self, name: str, now_us: int) -> None:
@@ -285,7 +316,7 @@ class ManifestStore:
 
     def rebuilds(self) -> dict[str, int]:
         """View -> when its rebuild was asked for, of those that are not done yet."""
-        with self._connections.one() as connection:
+        with self._connection() as connection:
             return dict(connection.execute("SELECT name, asked_us FROM rebuilds").fetchall())
 
     def building(self, progress: BuildProgress) -> None:
@@ -300,7 +331,7 @@ class ManifestStore:
 
     def builds(self) -> dict[str, BuildProgress]:
         """By view, those that take more than one cycle."""
-        with self._connections.one() as connection:
+        with self._connection() as connection:
             rows = connection.execute("SELECT name, version, rows_done, rows_all FROM builds").fetchall()
         return {row[0]: BuildProgress(*row) for row in rows}
 
@@ -311,7 +342,7 @@ class ManifestStore:
             for number, body in connection.execute(
                 "SELECT id, body FROM findings WHERE acknowledged_us IS NULL"
             ).fetchall():
-                if msgspec.msgpack.decode(body, type=Finding).version == version:
+                if unsealed(body, Finding, self._path).version == version:
                     connection.execute("UPDATE findings SET acknowledged_us = ? WHERE id = ?", (now_us, number))
 
     def hold(self, hold_id: str, until_us: int) -> None:
@@ -328,13 +359,13 @@ class ManifestStore:
 
     def hold_is_kept(self, hold_id: str) -> bool:
         """Whether the batch process has said that it stands still."""
-        with self._connections.one() as connection:
+        with self._connection() as connection:
             row = connection.execute("SELECT kept FROM holds WHERE id = ?", (hold_id,)).fetchone()
         return row is not None and bool(row[0])
 
     def keep_holds(self, now_us: int) -> bool:
         """Called by batch before each cycle: whether it has to stand still, which is then known to who asked for it."""
-        with self._connections.one() as connection:
+        with self._connection() as connection:
             if connection.execute("SELECT 1 FROM holds LIMIT 1").fetchone() is None:
                 return False
         with self._transaction() as connection:
@@ -349,14 +380,14 @@ class ManifestStore:
 
     def add_finding(self, finding: Finding) -> None:
         with self._transaction() as connection:
-            connection.execute("INSERT INTO findings (body) VALUES (?)", (msgspec.msgpack.encode(finding),))
+            connection.execute("INSERT INTO findings (body) VALUES (?)", (sealed(finding),))
 
     def findings(self) -> list[Finding]:
         """All findings, newest first."""
-        with self._connections.one() as connection:
+        with self._connection() as connection:
             rows = connection.execute("SELECT body, acknowledged_us FROM findings ORDER BY id DESC").fetchall()
         return [
-            msgspec.structs.replace(msgspec.msgpack.decode(body, type=Finding), acknowledged=acknowledged is not None)
+            msgspec.structs.replace(unsealed(body, Finding, self._path), acknowledged=acknowledged is not None)
             for body, acknowledged in rows
         ]
 
@@ -379,6 +410,27 @@ def _unless_rolled_back(connection: sqlite3.Connection, view: WantedView) -> Wan
         connection.execute("DELETE FROM rolled_back WHERE name = ?", (view.name,))
         return view
     return msgspec.structs.replace(view, version=row[1], sql=row[2])
+
+
+def sealed(value: msgspec.Struct) -> bytes:
+    """The bytes of a row's body: a mark, CRC-32 of the rest (little endian), MessagePack."""
+    body = msgspec.msgpack.encode(value)
+    return _SEAL + zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def unsealed(body: object, kind: type[T], path: Path) -> T:
+    """The inverse of `sealed`; older bodies are MessagePack alone, a map. Raises Corrupt."""
+    if not isinstance(body, bytes):
+        raise Corrupt(str(path), f"a `{kind.__name__}` is stored as `{type(body).__name__}`")
+    plain = body
+    if body.startswith(_SEAL):
+        plain = body[8:]
+        if zlib.crc32(plain) != int.from_bytes(body[4:8], "little"):
+            raise Corrupt(str(path), f"the checksum of a `{kind.__name__}` does not match its bytes")
+    try:
+        return msgspec.msgpack.decode(plain, type=kind)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(str(path), f"a `{kind.__name__}` does not read: {error}") from error
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -21,9 +21,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tailrace.errors import Corrupt
+from tailrace.errors import Corrupt, Unavailable
+from tailrace.runtime.checked_files import CHECKED
 from tailrace.runtime.files import write_atomic
 from tailrace.runtime.ids import unique_id
+from tailrace.runtime.storage_errors import translated
 from tailrace.states.tables import StateTables, window_range_us
 
 _MAGIC = b"TRSEG001"
@@ -32,7 +34,8 @@ _SPEED_NAME = re.compile(r"(shardId-\d{12})-(\d{10})\.segment")
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
-    """A segment's states in windows of `width_us`. `files`: table name -> path below the states folder.
+    """A segment's states in windows of `width_us`. `files`: table name -> path below the states folder; `checksums`: table name ->
+    CRC-32 of that file (older ones have none).
 
     `kept_from_us`: windows that start before it have been let go (None: all are there); a table of which nothing is left has no file.
     """
@@ -42,10 +45,12 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     files: dict[str, str]
     kept_from_us: int | None = None
+    checksums: dict[str, int] = {}
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch segment, as the manifest names it. `files`, `rows`, `bytes`, `kept_from_us`: of the view's own windows, as in `Level`.
+    """One batch segment, as the manifest names it. `files`, `checksums`, `rows`, `bytes`, `kept_from_us`: of the view's own
+    windows, as in `Level`.
 
     `records`: good records it was computed from. `window_first_us`..`window_last_us`: its windows (None if it never had rows).
     `arrived_first_us`..`arrived_last_us`: when batch took its epochs over (0: not known). `rollups`: coarser levels, ascending.
@@ -67,6 +72,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     arrived_first_us: int = 0
     arrived_last_us: int = 0
     rollups: tuple[Level, ...] = ()
+    checksums: dict[str, int] = {}
 
     def overlaps(self, from_us: int | None, to_us: int | None) -> bool:
         """Whether it has a window that starts in [from_us, to_us); None is no bound."""
@@ -77,7 +83,12 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     def levels(self) -> tuple[Level, ...]:
         """All of them, ascending; the first has the view's own windows."""
         own = Level(
-            width_us=self.window_us, rows=self.rows, bytes=self.bytes, files=self.files, kept_from_us=self.kept_from_us
+            width_us=self.window_us,
+            rows=self.rows,
+            bytes=self.bytes,
+            files=self.files,
+            checksums=self.checksums,
+            kept_from_us=self.kept_from_us,
         )
         return (own, *self.rollups)
 
@@ -89,6 +100,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
             rows=own.rows,
             bytes=own.bytes,
             files=own.files,
+            checksums=own.checksums,
             kept_from_us=own.kept_from_us,
             rollups=tuple(levels[1:]),
         )
@@ -130,6 +142,7 @@ def write_batch_segment(
         window_first_us=windows[0] if windows else None,
         window_last_us=windows[1] if windows else None,
         files=own.files,
+        checksums=own.checksums,
         window_us=window_us,
         arrived_first_us=arrived_us[0],
         arrived_last_us=arrived_us[1],
@@ -141,26 +154,36 @@ def write_level(
 ) -> Level:
     """One file a table, `{prefix}.{table}.parquet` below the states folder; durable on return."""
     files: dict[str, str] = {}
+    checksums: dict[str, int] = {}
     size = 0
     for name, table in tables.items():
         relative = f"{prefix}.{name}.parquet"
         sink = pa.BufferOutputStream()
         pq.write_table(table.sort_by("window_start"), sink, compression="zstd", row_group_size=65_536)
         data = sink.getvalue()
-        write_atomic(states_dir / relative, memoryview(data))
+        with translated(states_dir / relative):
+            write_atomic(states_dir / relative, memoryview(data))
         files[name] = relative
+        checksums[name] = zlib.crc32(data)
         size += data.size
     rows = sum(table.num_rows for table in tables.values())
-    return Level(width_us=width_us, rows=rows, bytes=size, files=files, kept_from_us=kept_from_us)
+    return Level(width_us=width_us, rows=rows, bytes=size, files=files, checksums=checksums, kept_from_us=kept_from_us)
 
 
 def read_batch_table(states_dir: Path, segment: Segment | Level, name: str) -> pa.Table:
-    """All rows of one table. Raises Corrupt if the file is missing or does not read."""
-    path = states_dir / segment.files[name]
+    """All rows of one table. Raises Corrupt if the file is missing or not as it was written."""
+    path = checked_file(states_dir, segment, name)
     try:
         return pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
         raise Corrupt(str(path), str(error)) from error
+
+
+def checked_file(states_dir: Path, segment: Segment | Level, name: str) -> Path:
+    """The file of one table, its bytes compared with the checksum when this process opens it first. Raises Corrupt."""
+    path = states_dir / segment.files[name]
+    CHECKED.check(path, segment.checksums.get(name))
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +201,7 @@ def _speed_path(states_dir: Path, version: str, shard: str, epoch: int) -> Path:
 
 
 def write_speed_segment(states_dir: Path, version: str, segment: SpeedSegment) -> None:
-    """Write it whole under its name. Not fsynced: the stream can always make it again."""
+    """Write it whole under its name. Not fsynced: the stream can always make it again. Raises Unavailable if it cannot be."""
     bodies: list[tuple[str, pa.Buffer]] = []
     for name, table in segment.tables.items():
         sink = pa.BufferOutputStream()
@@ -188,15 +211,20 @@ def write_speed_segment(states_dir: Path, version: str, segment: SpeedSegment) -
     head = msgspec.json.encode({"records": segment.records, "tables": [[n, b.size] for n, b in bodies]})
     payload = head + b"".join(memoryview(b) for _, b in bodies)
     data = _FIXED.pack(_MAGIC, len(head), zlib.crc32(payload)) + payload
-    write_atomic(_speed_path(states_dir, version, segment.shard, segment.epoch), data, durable=False)
+    path = _speed_path(states_dir, version, segment.shard, segment.epoch)
+    with translated(path):
+        write_atomic(path, data, durable=False)
 
 
 def read_speed_segment(states_dir: Path, version: str, shard: str, epoch: int) -> SpeedSegment | None:
     """None if it has not been written. Raises Corrupt if its bytes are not those written."""
     path = _speed_path(states_dir, version, shard, epoch)
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+        with translated(path):
+            data = path.read_bytes() if path.exists() else None
+    except Unavailable as error:
+        raise Corrupt(str(path), "it cannot be read", hint="delete it; the stream makes it again") from error
+    if data is None:
         return None
     if len(data) < _FIXED.size:
         raise Corrupt(str(path), "it is shorter than its head", hint="delete it; the stream makes it again")

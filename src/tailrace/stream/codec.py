@@ -48,6 +48,8 @@ def encode(table: pa.Table) -> memoryview:
 
 def decode(blob: bytes, where: str) -> pa.Table:
     """The table that `encode` was given. Raises Corrupt (naming `where`) unless every byte is as it was written."""
+    if not isinstance(blob, bytes):
+        raise Corrupt(where, f"a block is stored as `{type(blob).__name__}`")
     if len(blob) < _HEADER_BYTES:
         raise Corrupt(where, f"a block of `{len(blob)}` bytes is too short")
     if blob[0] != VERSION:
@@ -57,7 +59,7 @@ def decode(blob: bytes, where: str) -> pa.Table:
         raise Corrupt(where, "the checksum of a block does not match its bytes")
     try:
         return pa.ipc.open_stream(pa.py_buffer(body), options=_READ).read_all()
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise Corrupt(where, f"a block is not an Arrow stream: {error}") from error
 
 

@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -26,11 +26,11 @@ from pyiceberg.table.update.snapshot import ExpireSnapshots
 from tailrace.batch.base import LakeFile, LakeMark, LakeMerge, LakeSnapshot, LakeTrim, StagedFile
 from tailrace.batch.lake.checks import check_drop, check_marks, check_merges, trims_after
 from tailrace.batch.lake.expiry import superseded_before, too_many, unreachable_after_expiry
-from tailrace.batch.lake.local_io import FILE_IO, ROOT_PROPERTY, WAREHOUSE, local_path, location_of
+from tailrace.batch.lake.local_io import FILE_IO, ROOT_PROPERTY, WAREHOUSE, local_path, location_of, remove
 from tailrace.batch.lake.orphans import outdated_files, remove_metadata
 from tailrace.batch.lake.outdated import AGE_US, Outdated
 from tailrace.batch.lake.parquet import ParquetStage
-from tailrace.batch.lake.reader import BUSY_TIMEOUT_S, CATALOG, IcebergReader
+from tailrace.batch.lake.reader import BUSY_TIMEOUT_S, CATALOG, IcebergReader, reading, refuse_lost_catalog
 from tailrace.batch.lake.rewrite import RewriteFiles, entries_touched
 from tailrace.batch.lake.table import (
     COMMITTED,
@@ -45,14 +45,16 @@ from tailrace.batch.lake.table import (
     marks_of,
     new_columns,
     parquet_schema,
+    place_of,
     table_schema,
     trims_of,
 )
-from tailrace.errors import Conflict, Fenced, Unavailable
+from tailrace.errors import Conflict, Fenced
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock, SystemClock
-from tailrace.runtime.files import sync_folder
+from tailrace.runtime.files import make_folder, sync_folder
 from tailrace.runtime.ids import unique_id
+from tailrace.runtime.mark import check_mark, read_mark, write_mark
 
 # Text that does not repeat is written without bounds on purpose; pyiceberg warns of it at every append.
 logging.getLogger("pyiceberg.io.pyarrow").addFilter(lambda record: "statistics missing" not in str(record.msg))
@@ -67,29 +69,34 @@ class IcebergLake(IcebergReader):
 
     def __init__(self, folder: Path, fields: Fields, clock: Clock | None = None) -> None:
         super().__init__(folder)
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self.data_dir)
         self._lock_file = _take_lock(folder / "writer.lock")
         self._clock = clock or SystemClock()
-        self._catalog = _open_catalog(folder)
-        self._table = _open_table(self._catalog, self._warehouse, fields)
-        self._file_schema = parquet_schema(self._table.schema(), fields)
-        now_us = self._clock.now_us()
-        remove_metadata(self._table, self._warehouse, now_us)
-        self._outdated = Outdated(outdated_files(self._table, self._warehouse))
-        self._outdated.delete_old(now_us, frozenset())
+        try:
+            with reading(folder):
+                self._catalog = _open_catalog(folder)
+                self._table = _open_table(self._catalog, self._warehouse, fields)
+                self._file_schema = parquet_schema(self._table.schema(), fields)
+                check_mark(read_mark(folder), place_of(self._table.metadata), folder / CATALOG)
+                now_us = self._clock.now_us()
+                remove_metadata(self._table, self._warehouse, now_us)
+                self._outdated = Outdated(outdated_files(self._table, self._warehouse))
+                self._outdated.delete_old(now_us, frozenset())
+        except BaseException:
+            os.close(self._lock_file)
+            raise
 
     def current(self) -> LakeSnapshot:
         """The newest snapshot; what the next `append` builds on."""
         snapshot = super().current()
         if snapshot.totals.snapshot_id != _snapshot_id(self._table):
-            self._table.refresh()
+            with reading(self._folder):
+                self._table.refresh()
         return snapshot
 
     def stage(self, shard_id: str, epoch_first: int, epoch_last: int, like: LakeFile | None = None) -> IcebergStage:
         folder = self.data_dir / shard_id
-        if not folder.exists():
-            folder.mkdir()
-            sync_folder(self.data_dir)
+        make_folder(folder)
         path = folder / f"{epoch_first:010d}-{epoch_last:010d}-{unique_id()}.parquet"
         schema = self._file_schema if like is None else pq.read_schema(like.path)
         return IcebergStage(ParquetStage(path, schema), shard_id, epoch_first, epoch_last)
@@ -152,9 +159,9 @@ class IcebergLake(IcebergReader):
         snapshot = metadata.current_snapshot()
         paths = {file.path for file in gone}
         reader = FileReader(metadata, self._warehouse)
-        with self._lock:
+        with self._lock, reading(self._folder):
             named = [(m, self._manifest_files(m, reader)) for m in (snapshot.manifests(io) if snapshot else ())]
-        touched = entries_touched(((m, {f.path for f in files}) for m, files in named), paths, io)
+            touched = entries_touched(((m, {f.path for f in files}) for m, files in named), paths, io)
         going = {local_path(e.data_file.file_path, self._warehouse): e for es in touched.values() for e in es}
         if not paths <= going.keys():
             raise Conflict("another program has changed the lake", hint="read the position again and redo the step")
@@ -179,20 +186,21 @@ class IcebergLake(IcebergReader):
         expired = too_many(metadata, SNAPSHOTS_KEPT) if expired is None else expired
         kept = {s.snapshot_id for s in metadata.snapshots} - {s.snapshot_id for s in expired}
         self._outdated.before_expiry(kept, self._clock.now_us())
-        dropped = unreachable_after_expiry(metadata, expired, self._table.io)
+        with reading(self._folder):
+            dropped = unreachable_after_expiry(metadata, expired, self._table.io)
         try:
-            with self._table.transaction() as transaction:
+            with reading(self._folder), self._table.transaction() as transaction:
                 change(transaction)
                 if expired:
                     ExpireSnapshots(transaction).by_ids([s.snapshot_id for s in expired]).commit()
         except CommitFailedException as error:
             self._table.refresh()
             raise _lost_race(before, marks_of(self._table.metadata.current_snapshot())) from error
-        except sqlite3.Error as error:
-            raise Unavailable(f"the lake's catalog cannot be written: {error}") from error
+        with suppress(OSError):
+            write_mark(self._folder, place_of(self._table.metadata))
         self._outdated.after_expiry(kept)
         for location in dropped:
-            local_path(location, self._warehouse).unlink(missing_ok=True)
+            remove(local_path(location, self._warehouse))
         return super().current()
 
 
@@ -247,6 +255,7 @@ def _open_catalog(folder: Path) -> SqlCatalog:
 def _open_table(catalog: SqlCatalog, warehouse: Path, fields: Fields) -> Table:
     catalog.create_namespace_if_not_exists(NAMESPACE)
     if not catalog.table_exists((NAMESPACE, TABLE)):
+        refuse_lost_catalog(warehouse)
         location = location_of(warehouse / TABLE)
         return catalog.create_table((NAMESPACE, TABLE), table_schema(fields), location, properties=TABLE_PROPERTIES)
     table = catalog.load_table((NAMESPACE, TABLE))

@@ -10,12 +10,12 @@ from pyiceberg.io import FileIO
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 
-from tailrace.batch.lake.local_io import local_path
+from tailrace.batch.lake.local_io import checksum_path, local_path
 from tailrace.batch.lake.table import TABLE
 
 METADATA_AGE_US = 3_600_000_000
 """Metadata files may belong to another engine's commit under way; an hour old, they do not."""
-_OWN_DATA_FILE = re.compile(r"\d{10,}-\d{10,}-[0-9a-f]{16}\.parquet")
+_OWN_DATA_FILE = re.compile(r"\d{10,}-\d{10,}-[0-9a-f]{16}(-[0-9a-f]{8})?\.parquet")
 
 
 def outdated_files(table: Table, warehouse: Path) -> dict[Path, set[int]]:
@@ -39,7 +39,8 @@ def outdated_files(table: Table, warehouse: Path) -> dict[Path, set[int]]:
 def remove_metadata(table: Table, warehouse: Path, now_us: int) -> None:
     """Delete metadata files that nothing names once they are old. The caller holds the writer's lock."""
     described = _described(table.metadata, table.io, warehouse)
-    described.add(local_path(table.metadata_location, warehouse))
+    current = local_path(table.metadata_location, warehouse)
+    described |= {current, checksum_path(current)}
     for path in list(_files(warehouse / TABLE / "metadata")):
         if path not in described and _age_us(path, now_us) > METADATA_AGE_US:
             path.unlink(missing_ok=True)
@@ -51,7 +52,8 @@ def _described(metadata: TableMetadata, io: FileIO, warehouse: Path) -> set[Path
     described += [s.manifest_list for s in metadata.snapshots]
     described += [m.manifest_path for s in metadata.snapshots for m in s.manifests(io)]
     described += [f.statistics_path for f in metadata.statistics]
-    return _local(described, warehouse)
+    kept = _local(described, warehouse)
+    return kept | {checksum_path(path) for path in kept}
 
 
 def _local(locations: Iterable[str], warehouse: Path) -> set[Path]:

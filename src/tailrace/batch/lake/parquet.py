@@ -7,7 +7,10 @@ decimals as 64-bit integers. zstd level 1 is smaller here than level 3, except o
 
 from __future__ import annotations
 
+import io
 import os
+import re
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ import pyarrow.parquet as pq
 
 from tailrace.runtime.files import sync_folder
 
+_NAMED = re.compile(r".*-[0-9a-f]{16}-([0-9a-f]{8})\.parquet")
 ROWS_PER_GROUP = 131_072
 _SAMPLE_ROWS = 8_192
 _DICTIONARY_SHARE_MAX = 0.5
@@ -31,7 +35,9 @@ _FREE_TEXT = frozenset({"message", "extra"})
 class ParquetStage:
     """One file under `path`, written in row groups of `ROWS_PER_GROUP`; at most one group's rows are held.
 
-    `schema`: the file's columns, plain types, with their Iceberg field ids as `PARQUET:field_id`.
+    `schema`: the file's columns, plain types, with their Iceberg field ids as `PARQUET:field_id`. Once finished, the file's name
+    ends in the CRC-32 of its bytes (`name_checksum`): engines do not look at the checksums that Parquet has, so a reader of ours
+    compares this one when it first opens the file.
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
@@ -55,7 +61,7 @@ class ParquetStage:
                 self._flush()
 
     def finish(self) -> int:
-        """Close the file and sync it and its name; its size in bytes, 0 if there were no rows and so no file."""
+        """Close the file, give it its last name, sync it and the name; its size in bytes, 0 if there were no rows and so no file."""
         self._flush()
         if self._writer is None:
             return 0
@@ -64,6 +70,7 @@ class ParquetStage:
         os.fsync(self._file.fileno())
         size: int = self._file.tell()
         self._file.close()
+        self.path = self.path.rename(self.path.with_stem(f"{self.path.stem}-{self._file.checksum:08x}"))
         sync_folder(self.path.parent)
         return size
 
@@ -81,11 +88,34 @@ class ParquetStage:
         self.rows += self._held_rows
         self._held_rows = 0
         if self._writer is None:
-            self._file = self.path.open("xb")
+            self._file = _Summed(self.path)
             self._writer = pq.ParquetWriter(self._file, group.schema, **writer_options(group))
         elif group.schema != self._writer.schema:
             group = group.cast(self._writer.schema)
         self._writer.write_table(group, row_group_size=ROWS_PER_GROUP)
+
+
+class _Summed(io.FileIO):
+    """A new file that keeps the CRC-32 of what is written to it, from its start to its end."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "xb")
+        self.checksum = 0
+
+    def write(self, data: Any) -> int:
+        """All of it."""
+        left = memoryview(data).cast("B")
+        self.checksum = zlib.crc32(left, self.checksum)
+        size = len(left)
+        while left:
+            left = left[super().write(left) or 0 :]
+        return size
+
+
+def name_checksum(path: Path) -> int | None:
+    """What the name of a data file says its CRC-32 is; None for files older than checksums."""
+    match = _NAMED.fullmatch(path.name)
+    return int(match[1], 16) if match else None
 
 
 def one_group(parts: list[pa.Table], schema: pa.Schema) -> pa.Table:

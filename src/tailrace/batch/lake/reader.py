@@ -6,21 +6,25 @@ Asks the SQLite catalog for the table's metadata file and reads on from there; m
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.manifest import ManifestFile
 from pyiceberg.serializers import FromInputFile
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
+from sqlalchemy.exc import SQLAlchemyError
 
 from tailrace.batch.base import LakeFile, LakeMark, LakeSnapshot, LakeTotals
 from tailrace.batch.lake.local_io import ROOT_PROPERTY, WAREHOUSE, LocalFileIO
-from tailrace.batch.lake.table import NAMESPACE, TABLE, FileReader, marks_of, totals_of, trims_of
-from tailrace.errors import Corrupt, NotFound
+from tailrace.batch.lake.table import NAMESPACE, TABLE, FileReader, marks_of, place_of, totals_of, trims_of
+from tailrace.errors import Corrupt, NotFound, TailraceError
+from tailrace.runtime.mark import check_mark, read_mark
+from tailrace.runtime.storage_errors import translate
 
 CATALOG = "catalog.db"
 BUSY_TIMEOUT_S = 30
@@ -73,13 +77,18 @@ class IcebergReader:
         snapshot = seen.metadata.snapshot_by_id(snapshot_id) if seen else None
         if seen is None or snapshot is None:
             raise NotFound(f"lake snapshot `{snapshot_id}` is not kept", hint="use a newer snapshot")
-        with self._lock:
+        with self._lock, reading(self._folder):
             return list(self._files(seen.metadata, snapshot))
 
     def close(self) -> None:
         self._manifests.clear()
 
     def _look(self) -> _Seen | None:
+        with reading(self._folder):
+            return self._look_again()
+
+    def _look_again(self) -> _Seen | None:
+        mark = read_mark(self._folder)  # before the catalog, which only ever gets further
         location = self._metadata_location()
         seen = self._seen
         if location is None or (seen is not None and seen.location == location):
@@ -87,13 +96,14 @@ class IcebergReader:
         with self._lock:
             try:
                 metadata = FromInputFile.table_metadata(self._io.new_input(location))
+                check_mark(mark, place_of(metadata), self._folder / CATALOG)
                 self._seen = self._read(location, metadata)
             except FileNotFoundError as error:
                 if self._metadata_location() == location:
                     raise Corrupt(str(error.filename), "the lake's metadata names it, and it is gone") from error
             else:
                 return self._seen
-        return self._look()
+        return self._look_again()
 
     def _read(self, location: str, metadata: TableMetadata) -> _Seen:
         snapshot = metadata.current_snapshot()
@@ -129,7 +139,39 @@ class IcebergReader:
             try:
                 row = connection.execute(_LOCATION, (NAMESPACE, NAMESPACE, TABLE)).fetchone()
             except sqlite3.OperationalError as error:
-                if "no such table" in str(error):
-                    return None
-                raise
-        return str(row[0]) if row else None
+                if "no such table" not in str(error):
+                    raise
+                row = None
+        if row is None:
+            refuse_lost_catalog(self._warehouse)
+            return None
+        return str(row[0])
+
+
+def refuse_lost_catalog(warehouse: Path) -> None:
+    """Raises Corrupt if there are data files: a catalog that knows no table has lost it."""
+    if next((warehouse / TABLE / "data").rglob("*.parquet"), None) is not None:
+        catalog = warehouse.parent / CATALOG
+        raise Corrupt(str(catalog), f"it does not know the table whose files are in `{warehouse / TABLE}`")
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Turns what SQLite, the disk and pyiceberg say of a damaged lake into Corrupt, or Unavailable where it may pass."""
+    try:
+        yield
+    except (TailraceError, CommitFailedException):
+        raise
+    except sqlite3.Error as error:
+        raise translate(error, folder / CATALOG) from error
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None)
+        if isinstance(cause, sqlite3.Error):
+            raise translate(cause, folder / CATALOG) from error
+        raise Corrupt(str(folder / CATALOG), str(error).splitlines()[0]) from error
+    except FileNotFoundError as error:
+        raise Corrupt(str(error.filename or folder), "the lake's metadata names it, and it is gone") from error
+    except OSError as error:
+        raise translate(error, folder) from error
+    except Exception as error:
+        raise Corrupt(str(folder), f"its metadata does not read: {type(error).__name__}: {error}") from error

@@ -31,6 +31,7 @@ from pyiceberg.types import (
 
 from tailrace.batch.base import LakeFile, LakeMark, LakeTotals, LakeTrim
 from tailrace.batch.lake.local_io import local_path
+from tailrace.batch.lake.parquet import name_checksum
 from tailrace.errors import Corrupt
 from tailrace.model.fields import LAKE_COLUMNS, Fields
 
@@ -144,6 +145,11 @@ def committed_us(snapshot: Snapshot) -> int:
     return int(said.get(COMMITTED, snapshot.timestamp_ms * 1000))
 
 
+def place_of(metadata: TableMetadata) -> tuple[int, int]:
+    """How far the table has got, for its high-water mark: a number that each commit of rows or marks raises."""
+    return int(getattr(metadata, "last_sequence_number", 0)), 0
+
+
 def totals_of(snapshot: Snapshot | None) -> LakeTotals:
     if snapshot is None or snapshot.summary is None:
         return LakeTotals()
@@ -172,8 +178,9 @@ class FileReader:
 
     def lake_file(self, entry: DataFile) -> LakeFile:
         columns, schema = self._columns_of(entry)
+        path = local_path(entry.file_path, self._warehouse)
         return LakeFile(
-            path=local_path(entry.file_path, self._warehouse),
+            path=path,
             shard_id=str(self._bound(entry, entry.lower_bounds, "_shard")),
             epoch_first=int(self._bound(entry, entry.lower_bounds, "_epoch")),
             epoch_last=int(self._bound(entry, entry.upper_bounds, "_epoch")),
@@ -185,6 +192,7 @@ class FileReader:
             arrived_min_us=int(self._bound(entry, entry.lower_bounds, "_arrived_at")),
             arrived_max_us=int(self._bound(entry, entry.upper_bounds, "_arrived_at")),
             schema=schema,
+            checksum=name_checksum(path),
         )
 
     def _columns_of(self, entry: DataFile) -> tuple[frozenset[str], pa.Schema]:

@@ -2,7 +2,8 @@
 
 While a hold lasts the batch process stands still: frontier, states, lake and dead letters do not change, and nothing is let go. Posts
 are taken in and speed answers meanwhile. The stream is copied last, shard by shard, each file as of one transaction: it reaches from
-the lake's marks to a place after all that was acknowledged before the backup began.
+the lake's marks to a place after all that was acknowledged before the backup began. A shard's high-water mark is copied before its
+files: so it is never ahead of them, and what the copy of a file no longer has in a log is not taken for lost.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tailrace.config.settings import Settings
+from tailrace.runtime.mark import MARK_FILE
 from tailrace.states.manifest import ManifestStore
 
 DATABASE_SUFFIX = ".db"
 VIEWS = "views"
 SHARDS_FILE = "shards.json"
+_CHECKSUM_SUFFIX = ".crc"
 _LEFT_OUT = ("-wal", "-shm", ".tmp", ".lock")
 
 
@@ -33,6 +36,7 @@ class Item:
 
 def held_items(settings: Settings) -> Iterator[Item]:
     """What batch alone writes: manifest, the segments that it names (speed's are made anew from the stream), lake, dead letters."""
+    yield from _one(settings, settings.manifest_path.with_name(MARK_FILE))
     yield from _one(settings, settings.manifest_path)
     if settings.manifest_path.exists():
         for name in sorted(ManifestStore(settings.manifest_path).current().segment_files()):
@@ -42,9 +46,10 @@ def held_items(settings: Settings) -> Iterator[Item]:
 
 
 def stream_items(settings: Settings) -> Iterator[Item]:
-    """Shards' files, oldest first, each folder listed when it is its turn. The list of shards is not among them."""
+    """Shards' marks and files, oldest first, each folder listed when it is its turn. The list of shards is not among them."""
     for shard in sorted(path for path in settings.stream_dir.glob("*") if path.is_dir()):
-        yield from _folder(settings, shard)
+        yield from _one(settings, shard / MARK_FILE)
+        yield from (item for item in _folder(settings, shard) if item.source.name != MARK_FILE)
 
 
 def view_items(settings: Settings) -> Iterator[Item]:
@@ -64,7 +69,8 @@ def copy_database(source: Path, target: Path) -> None:
 
 def _folder(settings: Settings, folder: Path) -> Iterator[Item]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.endswith(_LEFT_OUT) and not path.name.startswith("."):
+        hidden = path.name.startswith(".") and not path.name.endswith(_CHECKSUM_SUFFIX)
+        if path.is_file() and not path.name.endswith(_LEFT_OUT) and not hidden:
             yield from _one(settings, path)
 
 

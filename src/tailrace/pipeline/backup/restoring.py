@@ -11,7 +11,7 @@ from tailrace.errors import Corrupt, Invalid
 from tailrace.pipeline.backup.places import Place, Written
 from tailrace.pipeline.backup.plan import VIEWS
 from tailrace.pipeline.backup.taking import Index, read_index
-from tailrace.runtime.files import sync_folder
+from tailrace.runtime.files import make_folder, sync_folder
 
 
 def restore(
@@ -52,7 +52,7 @@ def _check_free(target: Path, file: Written) -> None:
 
 def _fetch(place: Place, file: Written, target: Path) -> None:
     """Durable on return. Raises Corrupt if its bytes are not those that were copied."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     digest = hashlib.sha256()
     temporary = target.with_name(f".{target.name}.tmp")
     with temporary.open("wb") as sink:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import pairwise
 
 from tailrace.batch.lake.reader import IcebergReader
@@ -12,6 +13,7 @@ from tailrace.errors import Corrupt, GapFound
 from tailrace.model.shard import Shard
 from tailrace.pipeline.checkup.finding import FAIL, OK, WARN, Finding
 from tailrace.runtime.clock import Clock
+from tailrace.runtime.storage_errors import translated
 from tailrace.serving.catalog import Catalog
 from tailrace.states.manifest import Manifest, ManifestStore
 from tailrace.stream.backends.embedded import open_embedded
@@ -105,9 +107,9 @@ def manifest(settings: Settings) -> Finding:
     """The manifest is a sound database, and the segments that it names exist in their full size."""
     if not settings.manifest_path.exists():
         return Finding("manifest", OK, EMPTY)
-    with sqlite3.connect(f"{settings.manifest_path.as_uri()}?mode=ro", uri=True) as connection:
+    uri = f"{settings.manifest_path.as_uri()}?mode=ro"
+    with translated(settings.manifest_path), closing(sqlite3.connect(uri, uri=True)) as connection:
         sound = connection.execute("PRAGMA quick_check").fetchone()[0]
-    connection.close()
     if sound != "ok":
         return Finding("manifest", FAIL, f"damaged: {sound}", "restore manifest.db from a backup")
     current = _manifest(settings)

@@ -183,7 +183,9 @@ class Execution:
             plan = self._plan(statement.query)
             if self._logs:
                 self._logs.narrow(self._connection, plan)
+                self._logs.check(lambda: self._stopped)
                 self.rows_scanned = self._logs.rows
+        with self._translated():
             relation = self._connection.sql(statement.text)
             self.columns = [(n, str(t)) for n, t in zip(relation.columns, relation.types, strict=True)]
             _check_types(self.columns)

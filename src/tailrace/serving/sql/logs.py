@@ -6,7 +6,7 @@ over, so no record is in both and none in neither, whatever batch commits meanwh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,9 @@ import pyarrow as pa
 
 from tailrace.batch.base import Lake, LakeFile, LakeSnapshot
 from tailrace.batch.evolution import EvolvedFiles, quoted
+from tailrace.errors import Corrupt
 from tailrace.model.fields import LAKE_COLUMNS, Fields
+from tailrace.runtime.checked_files import CHECKED
 from tailrace.serving.sql.blocks import BlockCache
 from tailrace.serving.sql.prune import needed_files
 from tailrace.stream.base import StreamBackend
@@ -103,7 +105,11 @@ class LogsRelation:
         self._evolved = EvolvedFiles(connection, self._fields)
         if self._moment.tail_lines:
             connection.register(_TAIL, self.tail)
-        connection.execute(self._definition())
+        try:
+            connection.execute(self._definition())
+        except duckdb.Error:
+            self.check(lambda: False)
+            raise
 
     def narrow(self, connection: duckdb.DuckDBPyConnection, plan: Any) -> None:
         """Leave out the lake files that a statement with this plan cannot need, by the times it asks for."""
@@ -111,6 +117,16 @@ class LogsRelation:
         if len(needed) < len(self.files):
             self.files = needed
             connection.execute(self._definition())
+
+    def check(self, stopped: Callable[[], bool]) -> None:
+        """Compare the bytes of the files with their checksums, where this process has not done so yet. Raises Corrupt."""
+        for file in self.files:
+            if stopped():
+                return
+            try:
+                CHECKED.check(file.path, file.checksum)
+            except Corrupt as error:
+                raise Corrupt(file.path.name, "the lake's file is not as it was written") from error
 
     def _definition(self) -> str:
         """Newest first, so that a statement for the newest rows can stop early."""

@@ -146,12 +146,15 @@ class EmbeddedSpeed:
         }
         self._behind = not all(caught_up.values())
         self._compute([v for name, v in self._versions.items() if self._due(v, caught_up[name])])
-        for name, version in self._versions.items():
-            if caught_up[name] and not version.waiting_records:
-                version.complete_through_us = asked_at_us
-                self._announce(version)
-            self._close_epochs(version)
-        self._publish()
+        try:
+            for name, version in self._versions.items():
+                if caught_up[name] and not version.waiting_records:
+                    version.complete_through_us = asked_at_us
+                    self._announce(version)
+                self._close_epochs(version)
+        finally:
+            # A full disk keeps segments from being written, and nobody from seeing what was read.
+            self._publish()
         return lines
 
     def _take_up(self, shard: Shard) -> None:

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from tailrace.errors import TailraceError
+from tailrace.errors import TailraceError, Unavailable
+from tailrace.runtime.clock import Clock
 from tailrace.stream.backends.embedded.locks import exclusive
-from tailrace.stream.backends.embedded.schema import PAGE_BYTES, connect_writer
+from tailrace.stream.backends.embedded.schema import BUSY_TIMEOUT_MS, PAGE_BYTES, connect_writer
 
 LOG = logging.getLogger(__name__)
 
@@ -76,6 +77,25 @@ def checkpoint(path: Path, lock_path: Path) -> None:
             return
         with exclusive(lock_path):
             _copy(connection)
+
+
+def settle_locked(path: Path, clock: Clock) -> None:
+    """Copy all that the WAL of `path` holds into it and empty the WAL, so that nothing stands on how the WAL came to be.
+
+    A sync that failed leaves its pages in the cache, clean, and perhaps not on the disk; whoever opens the file next finds them
+    and cannot know. Copied, every byte is written and synced anew. For those who begin to write, or begin again; the caller holds
+    the append lock. Raises Unavailable if another process reads or copies the WAL all the time.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if not log.exists() or not log.stat().st_size:
+        return
+    deadline_s = clock.monotonic_s() + BUSY_TIMEOUT_MS / 1000
+    with closing(connect_writer(path)) as connection:
+        # SQLite waits for readers by itself, and not for another copy under way.
+        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if clock.monotonic_s() >= deadline_s:
+                raise Unavailable(f"the write-ahead log of `{path}` stays in use", hint="send it again")
+            clock.sleep(0.01)
 
 
 def _copy(connection: sqlite3.Connection) -> int:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tailrace.model.fields import RAW_SCHEMA
-from tailrace.stream.backends.embedded.dedupe import ClosedStamps, decode_lines, find_open, remember
-from tailrace.stream.backends.embedded.file import FileState, select_state
+from tailrace.stream.backends.embedded.dedupe import ClosedStamps, find_open, remember
+from tailrace.stream.backends.embedded.rows import FileState, select_state, update_state
 from tailrace.stream.backends.embedded.schema import PAGE_BYTES, row_checksum
 from tailrace.stream.base import Appended, LedgerCounts, ProducerStamp, ShardBatch
 from tailrace.stream.codec import concat, dead_count, encode, plain
@@ -52,10 +52,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What became of each pending, in order, and about how many bytes the WAL has grown by."""
+    """What became of each pending, in order; about how many bytes the WAL has grown by; the shard's next offset and open epoch."""
 
     results: list[tuple[Pending, Appended]]
     bytes: int
+    place: tuple[int, int]
 
 
 class FileClosed(Exception):
@@ -96,23 +97,22 @@ def commit(
         for draft in drafts:
             _append(connection, progress, draft, now_us, schema)
         remember(connection, {s: progress.here[s] for s in progress.touched})
-        connection.execute(
-            "UPDATE state SET next_offset = ?, stored = ?, dead_lettered = ?, deduplicated = ?, "
-            "open_arrived_max_us = max(open_arrived_max_us, ?)",
-            (
-                progress.next_offset,
-                progress.counts.stored,
-                progress.counts.dead_lettered,
-                progress.counts.deduplicated,
-                now_us if progress.next_offset > state.next_offset else 0,
-            ),
+        grown = progress.next_offset > state.next_offset
+        after = replace(
+            state,
+            next_offset=progress.next_offset,
+            counts=progress.counts,
+            open_arrived_max_us=max(state.open_arrived_max_us, now_us if grown else 0),
         )
+        update_state(connection, after)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    return Committed(progress.results, progress.bytes + COMMIT_PAGES * PAGE_BYTES)
+    return Committed(
+        progress.results, progress.bytes + COMMIT_PAGES * PAGE_BYTES, (after.next_offset, after.open_epoch)
+    )
 
 
 def _begin(
@@ -122,11 +122,11 @@ def _begin(
     closed: ClosedStamps,
 ) -> _Progress:
     stamps = list({p.batch.producer: None for d in drafts for p in d.pendings if p.batch.producer is not None})
-    here = {s: decode_lines(blob) for s, blob in find_open(connection, stamps)}
+    here = dict(find_open(connection, stamps))
     known = dict(here)
     if stamps:
-        for stamp, blob in closed.find(stamps):
-            known[stamp] = _union(known.get(stamp), decode_lines(blob))
+        for stamp, lines in closed.find(stamps):
+            known[stamp] = _union(known.get(stamp), lines)
     return _Progress(state.next_offset, state.open_epoch, state.counts, known, here)
 
 

@@ -8,6 +8,7 @@ of each (which stamps it can hold) is read once and spares most look-ups.
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -16,11 +17,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from tailrace.errors import Corrupt
 from tailrace.stream.backends.embedded.file import ShardFile
+from tailrace.stream.backends.embedded.rows import file_of
 from tailrace.stream.base import ProducerStamp
 
 _RANGE = 0
 _BITMAP = 1
+_SUMMED = 2
 _SUMMARY_PRODUCERS_MAX = 20_000
 _KEYS_PER_QUERY = 200
 
@@ -47,6 +51,31 @@ def decode_lines(blob: bytes) -> Any:
         return np.arange(first, int.from_bytes(blob[5:9], "little") + 1, dtype=np.uint32)
     bits = np.unpackbits(np.frombuffer(blob, dtype=np.uint8, offset=5))
     return (np.flatnonzero(bits) + first).astype(np.uint32)
+
+
+def sealed_lines(stamp: ProducerStamp, lines: Any) -> bytes:
+    """What is stored: a kind byte, CRC-32 (little endian) of the stamp and the lines, the encoded lines."""
+    blob = encode_lines(lines)
+    return bytes((_SUMMED,)) + _checksum(stamp, blob).to_bytes(4, "little") + blob
+
+
+def unsealed_lines(stamp: ProducerStamp, blob: object, path: Callable[[], str]) -> Any:
+    """The inverse of `sealed_lines`; older rows have no checksum. Raises Corrupt, naming the file."""
+    try:
+        assert isinstance(blob, bytes)
+        if blob[0] == _SUMMED:
+            if _checksum(stamp, blob[5:]) != int.from_bytes(blob[1:5], "little"):
+                raise ValueError
+            blob = blob[5:]
+        if blob[0] not in (_RANGE, _BITMAP):
+            raise ValueError
+        return decode_lines(blob)
+    except (AssertionError, ValueError, IndexError) as error:
+        raise Corrupt(path(), f"what is remembered of post `{stamp.n}` of `{stamp.id}` is damaged") from error
+
+
+def _checksum(stamp: ProducerStamp, blob: bytes) -> int:
+    return zlib.crc32(blob, zlib.crc32(f"{stamp.id};{stamp.epoch};{stamp.n}".encode()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,32 +120,35 @@ class ClosedStamps:
         """From now on ask these."""
         self._files = files
 
-    def find(self, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, bytes]]:
-        """Each remembered (stamp, encoded lines) of `stamps`. A file that has been trimmed meanwhile remembers nothing."""
+    def find(self, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, Any]]:
+        """Each remembered (stamp, lines) of `stamps`. A file that has been trimmed meanwhile remembers nothing."""
         found = []
         for file in self._files:
             try:
                 summary = self._summaries.of(file)
-                found += _select(file.select, [s for s in stamps if summary.may_hold(s)])
+                asked = [s for s in stamps if summary.may_hold(s)]
+                found += _select(file.select, asked, file.path.__str__)
             except FileNotFoundError:
                 continue
         return found
 
 
-def find_open(connection: sqlite3.Connection, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, bytes]]:
-    """Each remembered (stamp, encoded lines) of `stamps` in the open file, as this transaction sees it."""
-    return _select(lambda query, values: connection.execute(query, values).fetchall(), stamps)
+def find_open(connection: sqlite3.Connection, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, Any]]:
+    """Each remembered (stamp, lines) of `stamps` in the open file, as this transaction sees it."""
+    return _select(
+        lambda query, values: connection.execute(query, values).fetchall(), stamps, lambda: file_of(connection)
+    )
 
 
 def remember(connection: sqlite3.Connection, lines: dict[ProducerStamp, Any]) -> None:
     """Write the lines (numpy uint32, ascending) that the open file now holds of each stamp."""
     connection.executemany(
         "INSERT OR REPLACE INTO dedupe VALUES (?, ?, ?, ?)",
-        [(s.id, s.epoch, s.n, encode_lines(numbers)) for s, numbers in lines.items()],
+        [(s.id, s.epoch, s.n, sealed_lines(s, numbers)) for s, numbers in lines.items()],
     )
 
 
-def _select(run: _Run, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, bytes]]:
+def _select(run: _Run, stamps: Sequence[ProducerStamp], path: Callable[[], str]) -> list[tuple[ProducerStamp, Any]]:
     found = []
     for start in range(0, len(stamps), _KEYS_PER_QUERY):
         part = stamps[start : start + _KEYS_PER_QUERY]
@@ -127,8 +159,17 @@ def _select(run: _Run, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerSt
             "JOIN dedupe ON producer = p AND producer_epoch = e AND dedupe.n = asked.n",
             values,
         )
-        found += [(ProducerStamp(*row[:3]), bytes(row[3])) for row in rows]
+        for row in rows:
+            stamp = ProducerStamp(*row[:3])
+            found.append((stamp, unsealed_lines(stamp, row[3], path)))
     return found
+
+
+def check_dedupe(run: _Run, path: Callable[[], str]) -> None:
+    """Raises Corrupt unless SQLite finds the table in order: a look-up that misses a damaged row would store its post again."""
+    found = run("PRAGMA quick_check(dedupe)", ())
+    if found != [("ok",)]:
+        raise Corrupt(path(), f"what is remembered of posts is damaged: {found[0][0] if found else 'nothing is found'}")
 
 
 _SUMMARY = """
@@ -149,6 +190,7 @@ FROM known AS k WHERE producer IS NOT NULL
 
 
 def _read_summary(file: ShardFile) -> _Summary:
+    check_dedupe(file.select, file.path.__str__)
     rows = file.select(_SUMMARY, (_SUMMARY_PRODUCERS_MAX + 1,))
     if len(rows) > _SUMMARY_PRODUCERS_MAX:
         return _Summary(None)

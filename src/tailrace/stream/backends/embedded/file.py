@@ -16,40 +16,13 @@ from typing import Any
 
 from tailrace.errors import Corrupt
 from tailrace.runtime.connections import Connections
-from tailrace.stream.backends.embedded.errors import translate
-from tailrace.stream.backends.embedded.schema import ENDED, OPEN, SCHEMA_VERSION, connect_reader
-from tailrace.stream.base import EpochSeal, LedgerCounts
+from tailrace.runtime.storage_errors import translate
+from tailrace.stream.backends.embedded.rows import About, FileState, select_about, select_epochs, select_state
+from tailrace.stream.backends.embedded.schema import connect_reader
+from tailrace.stream.base import EpochSeal
 
 FEW_SEALS = 64
 """Seals kept in memory of a closed file: after splits and merges there are many short ones, and the ledger asks all of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What never changes in a file."""
-
-    generation: int
-    first_offset: int
-    first_epoch: int
-    created_at_us: int
-    fields: str
-
-
-@dataclass(frozen=True, slots=True)
-class FileState:
-    """What each append and seal changes: `counts` are those of the open epoch, which began at `open_first_offset`.
-
-    `ended`: closed, and no file follows, since the shard has been split or merged.
-    """
-
-    next_offset: int
-    open_epoch: int
-    open_first_offset: int
-    counts: LedgerCounts
-    open_arrived_max_us: int
-    closed: bool
-    closed_at_us: int
-    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +37,6 @@ class StoredBlock:
     checksum: int
     columns: bytes | None
     raw: bytes | None
-
-
-def select_state(connection: sqlite3.Connection) -> FileState:
-    row = connection.execute(
-        "SELECT next_offset, open_epoch, open_first_offset, stored, dead_lettered, deduplicated, open_arrived_max_us, "
-        "closed, closed_at_us FROM state"
-    ).fetchone()
-    counts = LedgerCounts(row[3], row[4], row[5])
-    return FileState(row[0], row[1], row[2], counts, row[6], row[7] != OPEN, row[8], row[7] == ENDED)
 
 
 class ShardFile:
@@ -91,16 +55,7 @@ class ShardFile:
 
     def _read_about(self) -> About:
         with self._connection() as connection:
-            row = connection.execute(
-                "SELECT schema_version, shard_id, generation, first_offset, first_epoch, created_at_us, fields FROM about"
-            ).fetchone()
-        if row is None or row[1] != self.shard_id:
-            raise Corrupt(str(self.path), f"it is not a file of shard `{self.shard_id}`")
-        if row[0] != SCHEMA_VERSION:
-            raise Corrupt(
-                str(self.path), f"schema version `{row[0]}` is not known", hint="it may come from a newer Tailrace"
-            )
-        return About(*row[2:])
+            return select_about(connection, self.shard_id)
 
     def state(self) -> FileState:
         """As committed now; a closed file is asked once."""
@@ -128,6 +83,8 @@ class ShardFile:
             cursor = connection.execute(query, (start_offset, max_blocks))
             try:
                 for row in cursor:
+                    if not all(isinstance(value, int) for value in row[:6]):
+                        raise Corrupt(str(self.path), "the coordinates of a block are not numbers")
                     size += row[4]
                     if found and size > max_bytes:
                         break
@@ -150,12 +107,7 @@ class ShardFile:
 
     def _select_seals(self, after_epoch: int) -> list[EpochSeal]:
         with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT epoch, first_offset, last_offset, sealed_at_us, stored, dead_lettered, deduplicated FROM epochs "
-                "WHERE epoch > ? ORDER BY epoch",
-                (after_epoch,),
-            ).fetchall()
-        return [EpochSeal(self.shard_id, r[0], r[1], r[2], r[3], LedgerCounts(*r[4:])) for r in rows]
+            return select_epochs(connection, self.shard_id, after_epoch)
 
     def first_arrival(self, since_us: int) -> int | None:
         """First offset of the first block that arrived at or after `since_us`, if there is one.
@@ -198,6 +150,8 @@ class ShardFile:
         try:
             with self._connections.one() as connection:
                 yield connection
+        except sqlite3.DataError as error:
+            raise Corrupt(str(self.path), str(error)) from error
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
 

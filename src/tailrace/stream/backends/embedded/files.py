@@ -12,8 +12,10 @@ from pathlib import Path
 from threading import Lock
 
 from tailrace.errors import Corrupt, GapFound, Trimmed
-from tailrace.stream.backends.embedded.file import FileState, ShardFile
+from tailrace.runtime.mark import check_mark, read_mark
+from tailrace.stream.backends.embedded.file import ShardFile
 from tailrace.stream.backends.embedded.layout import generation_path, generations
+from tailrace.stream.backends.embedded.rows import FileState
 from tailrace.stream.base import EpochSeal, ShardEnd
 
 
@@ -49,6 +51,7 @@ class ShardFiles:
         """List the folder; open what is new, release what has been trimmed."""
         with self._lock:
             mtime_ns = os.stat(self.folder).st_mtime_ns
+            mark = read_mark(self.folder)  # before the files: they only ever get further
             known = {f.about.generation: f for f in self._files}
             files = self._list(known)
             if _first_gap(files) is not None:
@@ -61,6 +64,8 @@ class ShardFiles:
                 raise Corrupt(str(self.folder), "it holds no file of the shard")
             for closed in files[:-1]:
                 closed.state()
+            state = files[-1].state()
+            check_mark(mark, (state.next_offset, state.open_epoch), files[-1].path)
             self._files = tuple(files)
             # A change within one tick of the file system's clock does not show. Only a trim by another process can be
             # missed that way, until the folder changes again: a turn shows in the newest file's state.

@@ -16,11 +16,14 @@ from tailrace.errors import NotFound, TailraceError
 from tailrace.model.fields import Fields
 from tailrace.model.shard import Shard, even_shards
 from tailrace.runtime.clock import Clock
-from tailrace.runtime.files import sync_folder, write_atomic
+from tailrace.runtime.files import make_folder, sync_folder, write_atomic
+from tailrace.runtime.mark import read_mark
 from tailrace.stream.backends.embedded.file import ShardFile
 from tailrace.stream.backends.embedded.layout_file import LOCK_FILE, SHARDS_FILE, Layout
 from tailrace.stream.backends.embedded.locks import exclusive
+from tailrace.stream.backends.embedded.rows import About, FileState, about_row, update_state
 from tailrace.stream.backends.embedded.schema import SCHEMA_VERSION, create_tables
+from tailrace.stream.base import LedgerCounts
 
 FIRST_GENERATION = 1
 _GENERATION = re.compile(r"(\d{8})\.db")
@@ -58,14 +61,14 @@ def create_generation(
     connection = create_tables(temporary)
     try:
         connection.execute("BEGIN")
+        about = About(generation, first_offset, first_epoch, created_at_us, fields_json(fields))
         connection.execute(
-            "INSERT INTO about VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
-            (SCHEMA_VERSION, shard_id, generation, first_offset, first_epoch, created_at_us, fields_json(fields)),
+            "INSERT INTO about VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", about_row(about, SCHEMA_VERSION, shard_id)
         )
-        connection.execute(
-            "INSERT INTO state VALUES (1, ?, ?, ?, 0, 0, ?, 0, 0, 0)",
-            (first_offset, first_epoch, first_offset, deduplicated),
-        )
+        counts = LedgerCounts(deduplicated=deduplicated)
+        state = FileState(first_offset, first_epoch, first_offset, counts, 0, False, 0)
+        connection.execute("INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
+        update_state(connection, state)
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
@@ -89,7 +92,7 @@ def ensure_stream(folder: Path, count: int, fields: Fields, clock: Clock, *, rea
         return
     if read_only:
         raise NotFound(f"there is no stream in `{folder}`", hint="start the node first: tailrace up")
-    _make_folder(folder)
+    make_folder(folder)
     with exclusive(folder / LOCK_FILE):
         if not (folder / SHARDS_FILE).exists():
             shards = even_shards(count, clock.now_us() // 1_000_000)
@@ -130,7 +133,12 @@ def _begins_at(folder: Path, shard: Shard) -> bool:
     """Whether the shard's first file is there, with its first epoch."""
     try:
         file = ShardFile(generation_path(folder, FIRST_GENERATION), shard.id)
-    except (FileNotFoundError, TailraceError):
+    except FileNotFoundError:
+        return False
+    except TailraceError:
+        if read_mark(folder) != (0, 0):
+            # It has been in use: damage, and no attempt that died.
+            raise
         return False
     file.release()
     return file.about.first_epoch == shard.first_epoch
@@ -139,15 +147,6 @@ def _begins_at(folder: Path, shard: Shard) -> bool:
 def fields_json(fields: Fields) -> str:
     rows: list[dict[str, Any]] = [{"name": f.name, "kind": f.kind.value, "scale": f.scale} for f in fields.all]
     return json.dumps(rows)
-
-
-def _make_folder(folder: Path) -> None:
-    """Create `folder` and what is missing above it, so that all of it survives a power cut."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
 
 
 def _remove(path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from tailrace.stream.resharding import Reshard, uncovered
 SHARDS_FILE = "shards.json"
 LOCK_FILE = ".lock"
 VERSION = 2
-"""1 had neither epochs of shards nor `pending`."""
+"""1 had neither epochs of shards nor `pending`. Both may be without `checksum`, as they were at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Layout:
                 "close": [p.index for p in self.pending.parents],
                 "open": [_row(c) for c in self.pending.children],
             }
+        document["checksum"] = _checksum(document)
         return json.dumps(document, indent=1).encode()
 
 
@@ -77,6 +79,8 @@ def decoded(content: bytes, path: Path) -> Layout:
     """Raises Corrupt unless the shards are listed well, and each hash key has exactly one that is open."""
     try:
         document = json.loads(content)
+        if "checksum" in document and document["checksum"] != _checksum(document):
+            raise Corrupt(str(path), "its checksum does not match its shards")
         if document["version"] not in (1, VERSION):
             raise Corrupt(
                 str(path), f"version `{document['version']}` is not known", hint="it may come from a newer Tailrace"
@@ -94,6 +98,12 @@ def decoded(content: bytes, path: Path) -> Layout:
     if key is not None:
         raise Corrupt(str(path), f"hash key `{key}` does not belong to exactly one open shard")
     return Layout(shards, reshard)
+
+
+def _checksum(document: Mapping[str, Any]) -> int:
+    """CRC-32 of the shards, and of what is pending if something is, each as JSON without blanks."""
+    parts = [document["shards"], *([document["pending"]] if "pending" in document else [])]
+    return zlib.crc32(b"".join(json.dumps(p, separators=(",", ":"), sort_keys=True).encode() for p in parts))
 
 
 def _row(shard: Shard) -> dict[str, Any]:

@@ -17,7 +17,9 @@ import struct
 import zlib
 from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+SCHEMA_VERSIONS = (1, SCHEMA_VERSION)
+"""Those that are read and written; new files are of the last. Version 1 has no checksums in `about`, `state` and `epochs`."""
 
 OPEN, CLOSED, ENDED = 0, 1, 2
 """`state.closed`: taking appends; closed, the next file goes on; closed, and the shard ends with it."""
@@ -36,7 +38,8 @@ CREATE TABLE about (
     first_offset INTEGER NOT NULL,
     first_epoch INTEGER NOT NULL,
     created_at_us INTEGER NOT NULL,
-    fields TEXT NOT NULL
+    fields TEXT NOT NULL,
+    checksum INTEGER NOT NULL
 );
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -48,7 +51,8 @@ CREATE TABLE state (
     deduplicated INTEGER NOT NULL,
     open_arrived_max_us INTEGER NOT NULL,
     closed INTEGER NOT NULL,
-    closed_at_us INTEGER NOT NULL
+    closed_at_us INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
 );
 CREATE TABLE blocks (
     first_offset INTEGER PRIMARY KEY,
@@ -68,7 +72,8 @@ CREATE TABLE epochs (
     arrived_max_us INTEGER NOT NULL,
     stored INTEGER NOT NULL,
     dead_lettered INTEGER NOT NULL,
-    deduplicated INTEGER NOT NULL
+    deduplicated INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
 );
 CREATE TABLE dedupe (
     producer TEXT NOT NULL,

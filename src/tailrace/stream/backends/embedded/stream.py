@@ -15,10 +15,10 @@ from tailrace.errors import Invalid, ShardClosed, Unavailable
 from tailrace.model.fields import Fields
 from tailrace.model.shard import Shard
 from tailrace.runtime.clock import Clock
+from tailrace.runtime.storage_errors import translated
 from tailrace.stream.backends.embedded import reading
 from tailrace.stream.backends.embedded.checkpoint import Checkpointer
 from tailrace.stream.backends.embedded.dedupe import Summaries
-from tailrace.stream.backends.embedded.errors import translated
 from tailrace.stream.backends.embedded.files import ShardFiles
 from tailrace.stream.backends.embedded.layout import ensure_stream
 from tailrace.stream.backends.embedded.layout_file import Layout, LayoutFile

@@ -7,19 +7,23 @@ next is one rename in the folder; whoever comes next after a crash between the t
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from tailrace.config.settings import StreamSettings
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.files import sync_folder
-from tailrace.stream.backends.embedded.file import FileState, ShardFile, select_state
+from tailrace.runtime.mark import Place, write_mark
+from tailrace.stream.backends.embedded.checkpoint import settle_locked
+from tailrace.stream.backends.embedded.file import ShardFile
 from tailrace.stream.backends.embedded.files import ShardFiles
 from tailrace.stream.backends.embedded.layout import create_generation
 from tailrace.stream.backends.embedded.locks import exclusive
+from tailrace.stream.backends.embedded.rows import FileState, insert_epoch, select_state, update_state
 from tailrace.stream.backends.embedded.schema import CLOSED, ENDED, OPEN, connect_writer
-from tailrace.stream.base import EpochSeal
+from tailrace.stream.base import EpochSeal, LedgerCounts
 
 LOCK_FILE = "append.lock"
 
@@ -45,7 +49,7 @@ class OpenFile:
         self._fields = fields
         self._settings = settings
         self._clock = clock
-        self._synced_generation = -1
+        self._sure_of = -1
         self._first_seen: tuple[int, float] = (-1, 0.0)
 
     @property
@@ -57,19 +61,35 @@ class OpenFile:
         return self._files.folder / LOCK_FILE
 
     def current_locked(self) -> ShardFile:
-        """The open file; made now if the process that closed the last one died before it made the next. Raises ShardEnded."""
+        """The open file, settled; made now if the process that closed the last one died before it made the next.
+
+        Raises ShardEnded.
+        """
         files, state = self._files.current()
         if state.ended:
             raise ShardEnded
         if state.closed:
             self._create_next(files[-1], state)
             files = self._files.all()
-        file = files[-1]
-        if file.about.generation != self._synced_generation:
+        self._settle_locked(files[-1])
+        return files[-1]
+
+    def _settle_locked(self, file: ShardFile) -> None:
+        """Return once the file's name, and all that is committed in it, is on disk for certain."""
+        if file.about.generation != self._sure_of:
             # Its maker may have died between naming it and making the name durable.
             sync_folder(self._files.folder)
-            self._synced_generation = file.about.generation
-        return file
+            settle_locked(file.path, self._clock)
+            self._sure_of = file.about.generation
+
+    def note_locked(self, place: Place) -> None:
+        """So far the shard has got, for certain. What cannot be noted is no reason to deny what is on disk."""
+        with suppress(OSError):
+            write_mark(self._files.folder, place)
+
+    def doubt(self) -> None:
+        """A write or a sync has failed: settle the file again before the next."""
+        self._sure_of = -1
 
     def _create_next(self, file: ShardFile, state: FileState) -> None:
         create_generation(
@@ -114,11 +134,24 @@ class OpenFile:
         return state.open_epoch - (state.next_offset == state.open_first_offset)
 
     def end_locked(self) -> None:
-        """Seal the open epoch and let nothing follow, in one transaction. Without effect if that has been done."""
-        if self.ended:
+        """Seal the open epoch and let nothing follow, in one transaction. If that has been done, only make sure of it."""
+        files, state = self._files.current()
+        if state.ended:
+            self._settle_locked(files[-1])
             return
         with closing(connect_writer(self.current_locked().path)) as connection:
-            seal_transaction(connection, self.shard_id, self._clock.now_us(), close=ENDED)
+            self._seal_locked(connection, ENDED)
+
+    def _seal_locked(self, connection: sqlite3.Connection, close: int) -> EpochSeal | None:
+        """`seal_transaction`, and a note of how far the shard has got."""
+        try:
+            sealed = seal_transaction(connection, self.shard_id, self._clock.now_us(), close=close)
+        except BaseException:
+            self.doubt()
+            raise
+        if sealed is not None:
+            self.note_locked((sealed.last_offset + 1, sealed.epoch + 1))
+        return sealed
 
     def checkpoint(self) -> None:
         """Copy the WAL of the newest file into it, so that none is left."""
@@ -140,8 +173,7 @@ class OpenFile:
                 return None
             with closing(connect_writer(file.path)) as connection:
                 turn = self._turn_due(file, file.state())
-                now_us = self._clock.now_us()
-                sealed = seal_transaction(connection, self.shard_id, now_us, close=CLOSED if turn else OPEN)
+                sealed = self._seal_locked(connection, CLOSED if turn else OPEN)
             if turn:
                 self.current_locked()
         if turn:
@@ -180,25 +212,17 @@ def seal_transaction(connection: sqlite3.Connection, shard_id: str, now_us: int,
             sealed = EpochSeal(
                 shard_id, state.open_epoch, state.open_first_offset, state.next_offset - 1, now_us, counts
             )
-            connection.execute(
-                "INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    sealed.epoch,
-                    sealed.first_offset,
-                    sealed.last_offset,
-                    now_us,
-                    state.open_arrived_max_us,
-                    counts.stored,
-                    counts.dead_lettered,
-                    counts.deduplicated,
-                ),
-            )
-            connection.execute(
-                "UPDATE state SET open_epoch = open_epoch + 1, open_first_offset = next_offset, stored = 0, "
-                "dead_lettered = 0, deduplicated = 0, open_arrived_max_us = 0"
+            insert_epoch(connection, sealed, state.open_arrived_max_us, summed=state.summed)
+            state = replace(
+                state,
+                open_epoch=state.open_epoch + 1,
+                open_first_offset=state.next_offset,
+                counts=LedgerCounts(),
+                open_arrived_max_us=0,
             )
         if close != OPEN:
-            connection.execute("UPDATE state SET closed = ?, closed_at_us = ?", (close, now_us))
+            state = replace(state, closed=True, closed_at_us=now_us, ended=close == ENDED)
+        update_state(connection, state)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

@@ -2,7 +2,7 @@
 
 `append` (any thread) encodes a large batch and queues it. The thread takes what is queued, joins small batches to one block,
 takes the shard's append lock, commits, lets the lock go, and then resolves the futures. A failed commit fails its futures,
-and the next one begins with a fresh connection.
+and the next one begins with a fresh connection, once what the WAL holds has been put into the file.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from tailrace.config.settings import StreamSettings
 from tailrace.errors import Backpressure, InternalError, ShardClosed, TailraceError, Unavailable
 from tailrace.model.fields import RAW_SCHEMA
 from tailrace.runtime.clock import Clock
+from tailrace.runtime.storage_errors import translate
 from tailrace.stream.backends.embedded.commit import Committed, Draft, FileClosed, Pending, commit, encode_halves
-from tailrace.stream.backends.embedded.dedupe import ClosedStamps, Summaries
-from tailrace.stream.backends.embedded.errors import translate
+from tailrace.stream.backends.embedded.dedupe import ClosedStamps, Summaries, check_dedupe
 from tailrace.stream.backends.embedded.locks import exclusive
 from tailrace.stream.backends.embedded.schema import connect_writer
 from tailrace.stream.backends.embedded.turn import OpenFile, ShardEnded
@@ -190,15 +190,19 @@ class ShardWriter:
         while True:
             connection = self._connection or self._connect_locked()
             try:
-                return commit(connection, drafts, self._closed_stamps, self._clock.now_us(), self._schema)
+                committed = commit(connection, drafts, self._closed_stamps, self._clock.now_us(), self._schema)
+                self._open_file.note_locked(committed.place)
+                return committed
             except FileClosed:
                 self._disconnect()
 
     def _connect_locked(self) -> sqlite3.Connection:
         file = self._open_file.current_locked()
         self._closed_stamps.look_in(self._open_file.horizon(self._clock.now_us()))
-        self._connection = connect_writer(file.path)
-        return self._connection
+        connection = connect_writer(file.path)
+        check_dedupe(lambda query, values: connection.execute(query, values).fetchall(), file.path.__str__)
+        self._connection = connection
+        return connection
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -207,6 +211,7 @@ class ShardWriter:
 
     def _fail(self, pendings: list[Pending], error: TailraceError) -> None:
         self._disconnect()
+        self._open_file.doubt()
         self._budget.give_back(sum(p.size for p in pendings))
         for pending in pendings:
             pending.future.set_exception(error)
