@@ -70,14 +70,26 @@ def _variance(output: OutputColumn) -> str:
 
 def quantile_columns(outputs: Sequence[OutputColumn]) -> list[tuple[str, str]]:
     """(name, aggregate) of the bucket that holds each quantile asked for; over rows agg, bin, upto (cumulated n), total."""
-    columns: dict[str, str] = {}
+    found = ((_quantile_name(output), output.agg, rank) for output, rank in _ranks(outputs))
+    columns = {name: f"min(bin) FILTER (WHERE agg = {agg} AND upto >= {rank})" for name, agg, rank in found}
+    return list(columns.items())
+
+
+def quantile_octaves(outputs: Sequence[OutputColumn]) -> str:
+    """Condition over rows agg, n, upto, total, each of several buckets in order: that one of the quantiles is within."""
+    within = {f"agg = {output.agg} AND upto >= {rank} AND upto - n < {rank}": None for output, rank in _ranks(outputs)}
+    return " OR ".join(within)
+
+
+def _ranks(outputs: Sequence[OutputColumn]) -> list[tuple[OutputColumn, str]]:
+    """Each quantile, and which of the values in order it is, from 1 on."""
+    ranks = []
     for output in outputs:
         if output.kind == "quantile" and output.quantile is not None:
             numerator, denominator = output.quantile
-            # A rank of 0, for the fraction 0, finds the first bucket too.
             rank = f"(total * {numerator} + {denominator - 1}) // {denominator}"
-            columns[_quantile_name(output)] = f"min(bin) FILTER (WHERE agg = {output.agg} AND upto >= {rank})"
-    return list(columns.items())
+            ranks.append((output, rank if numerator else "1"))
+    return ranks
 
 
 def _quantile_name(output: OutputColumn) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tailrace.errors import Invalid
 from tailrace.views.bind_filter import bind_filter
-from tailrace.views.dialects.duckdb.answer import hll_columns, output_sql, quantile_columns
+from tailrace.views.dialects.duckdb.answer import hll_columns, output_sql, quantile_columns, quantile_octaves
 from tailrace.views.dialects.duckdb.expression import print_expression, quoted
 from tailrace.views.dialects.duckdb.hop import Hop, hop_of
 from tailrace.views.dialects.duckdb.merge import merged_scalar, merged_state
@@ -22,6 +22,8 @@ from tailrace.views.plan import OTHERS_COLUMN, WINDOW_COLUMN, CompiledView, Outp
 TOP_MAX = 10_000
 _BINS = ("agg", "bin", "n")
 _REGISTERS = ("agg", "register", "rank")
+_OCTAVE = "bin >> 6"
+"""Some dozens of buckets together, in their order, also below zero."""
 _NO_WINDOW = "CAST(NULL AS TIMESTAMP WITH TIME ZONE)"
 
 
@@ -146,7 +148,7 @@ class _States:
         quantiles = quantile_columns(outputs)
         if quantiles:
             assert self.bins is not None, "the view has bins"
-            ctes += self._quantiles(prefix, window, top, group, quantiles, hop)
+            ctes += self._quantiles(prefix, window, top, group, outputs, hop)
             joins += f"\nLEFT JOIN {prefix}quantiles AS q ON {_same('s', 'q', group)}"
             columns += [f"q.{name}" for name, _ in quantiles]
         estimates = hll_columns(outputs)
@@ -164,19 +166,38 @@ class _States:
         window: str,
         top: str | None,
         group: Sequence[str],
-        columns: Sequence[tuple[str, str]],
+        outputs: Sequence[OutputColumn],
         hop: Hop | None,
     ) -> list[str]:
+        """Counted twice: by octaves of buckets, and then by buckets, of those octaves alone that a quantile asked for lies in.
+
+        Most buckets are then neither grouped nor sorted, which is what quantiles cost.
+        """
         listed = ", ".join(group)
-        merged = f"SELECT {listed}, agg, bin, sum(n) AS n FROM ({self._rows(self.bins, _BINS, window, top)}) GROUP BY {listed}, agg, bin"
+        rows = f"({self._rows(self.bins, _BINS, window, top)})"
         ctes: list[str] = []
         if hop is not None:
+            merged = f"SELECT {listed}, agg, bin, sum(n) AS n FROM {rows} GROUP BY {listed}, agg, bin"
             ctes = _hopped(hop, f"{prefix}bins", merged, [*group, "agg", "bin"], [("n", "sum(n)")])
-            merged = f"FROM {prefix}bins"
+            rows = f"{prefix}bins"
         part = f"PARTITION BY {listed}, agg"
-        counted = f"SELECT *, sum(n) OVER ({part} ORDER BY bin) AS upto, sum(n) OVER ({part}) AS total FROM ({merged})"
-        chosen = ", ".join(f"{sql} AS {name}" for name, sql in columns)
-        return [*ctes, f"{prefix}quantiles AS (SELECT {listed}, {chosen} FROM ({counted}) GROUP BY {listed})"]
+        octaves = f"SELECT {listed}, agg, {_OCTAVE} AS octave, sum(n) AS n FROM {rows} GROUP BY {listed}, agg, octave"
+        counted = (
+            f"SELECT *, sum(n) OVER ({part} ORDER BY octave) AS upto, sum(n) OVER ({part}) AS total FROM ({octaves})"
+        )
+        sought = f"SELECT *, upto - n AS below FROM ({counted}) WHERE {quantile_octaves(outputs)}"
+        carried = ", ".join(f"s.{column} AS {column}" for column in [*group, "agg", "octave", "below", "total"])
+        same = f"{_same('r', 's', group)} AND r.agg = s.agg AND (r.{_OCTAVE}) = s.octave"
+        reach = f"(r.{_OCTAVE}) BETWEEN (SELECT min(octave) FROM {prefix}sought) AND (SELECT max(octave) FROM {prefix}sought)"
+        found = f"SELECT {carried}, r.bin AS bin, r.n AS n FROM {rows} AS r JOIN {prefix}sought AS s ON {same} WHERE {reach}"
+        merged = f"SELECT {listed}, agg, octave, bin, below, total, sum(n) AS n FROM ({found}) GROUP BY ALL"
+        upto = f"SELECT *, below + sum(n) OVER ({part}, octave ORDER BY bin) AS upto FROM ({merged})"
+        chosen = ", ".join(f"{sql} AS {name}" for name, sql in quantile_columns(outputs))
+        return [
+            *ctes,
+            f"{prefix}sought AS MATERIALIZED ({sought})",
+            f"{prefix}quantiles AS (SELECT {listed}, {chosen} FROM ({upto}) GROUP BY {listed})",
+        ]
 
     def _estimates(
         self,
