@@ -53,9 +53,9 @@ fix: setup ## format, and mend what the linter can mend
 mutations: setup ## undo each rule of the hand-over by a patch, and show which test finds it (5 minutes)
 	@$(BIN)/python -m tests.mutations.run $(ARGS)
 
-bench: ## measure on this machine: cost a line, lines a second, delay, memory (15 minutes)
+bench: ## measure on this machine: cost of a line, lines a second, delay, memory, queries (an hour)
 	@$(PYTHON) tools/setup.py --run-only
-	@exec $(BIN)/python -m benchmarks.run $(ARGS)
+	@exec $(BIN)/tailrace bench $(ARGS)
 
 docs: setup ## write the generated pages of docs/ anew
 	@$(BIN)/python tools/cli_reference.py docs/cli.md

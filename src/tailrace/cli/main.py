@@ -13,6 +13,7 @@ import typer
 
 from tailrace.cli import (
     backup,
+    bench,
     deadletters,
     demo,
     doctor,
@@ -72,6 +73,7 @@ app.add_typer(endpoints.app, name="endpoints")
 app.command("produce")(ending_with_reader(produce.produce))
 app.command("backup")(ending_with_reader(backup.backup))
 app.command("restore")(ending_with_reader(backup.restore))
+app.command("bench")(ending_with_reader(bench.bench))
 app.command("doctor")(ending_with_reader(doctor.doctor))
 app.command("version")(ending_with_reader(version.version))
 

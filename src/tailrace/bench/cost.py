@@ -8,8 +8,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.bench_node import Loader, LoadReport, fresh_node, wait_covered, wait_visible
-from benchmarks.processes import (
+from tailrace.bench.bench_node import Loader, LoadReport, fresh_node, wait_covered, wait_visible
+from tailrace.bench.processes import (
     PeakMemory,
     ThreadCpu,
     cpu_by_role,
@@ -19,8 +19,8 @@ from benchmarks.processes import (
     machine_busy_s,
     since,
 )
-from benchmarks.watcher import Watcher
-from benchmarks.yardstick import yardstick_ms
+from tailrace.bench.watcher import Watcher
+from tailrace.bench.yardstick import yardstick_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from benchmarks.bench_node import Loader, fresh_node
+from tailrace.bench.bench_node import Loader, fresh_node
 
 POLL_S = 0.010
 LOST_S = 10.0
 LIGHT_LINES_PER_S = 1_000
-LIGHT_LINES_PER_POST = 100
+BUSY_LINES_PER_S = 50_000
+POSTS_PER_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,10 @@ class Visible:
     query_ms: list[float]
 
 
-def measure(runs: int, probes: int, parent: Path | None) -> list[Visible]:
-    """`runs` times `probes` probes on one fresh node, beside a light load of 1,000 lines a second."""
-    light = {"rate": LIGHT_LINES_PER_S, "lines_per_post": LIGHT_LINES_PER_POST, "connections": 1}
-    with fresh_node(parent) as node, Loader(node.port, seconds=3600, **light) as loader:
+def measure(runs: int, probes: int, parent: Path | None, rate: int = LIGHT_LINES_PER_S) -> list[Visible]:
+    """`runs` times `probes` probes on one fresh node, beside a load of `rate` lines a second."""
+    load = {"rate": rate, "lines_per_post": rate // POSTS_PER_S, "connections": 1}
+    with fresh_node(parent) as node, Loader(node.port, seconds=3600, **load) as loader:
         loader.begin()
         time.sleep(2.0)
         chance = random.Random(7)

@@ -6,11 +6,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.bench_node import Loader, LoadReport, fresh_node, visible_lines, wait_covered
-from benchmarks.processes import PeakMemory, cpu_by_role, difference
+from tailrace.bench.bench_node import Loader, LoadReport, fresh_node, visible_lines, wait_covered
+from tailrace.bench.processes import PeakMemory, cpu_by_role, difference, pss_bytes
 
 WARM_SHARE = 1 / 3
 """The slope of the lag is taken over what follows the first third."""
+KEYS_VIEW = """CREATE VIEW requests_by_trace AS
+SELECT time_bucket(INTERVAL '1 hour', timestamp) AS window_start, trace_id,
+       count(*) AS requests, avg(response_ms) AS response_ms_avg, max(response_ms) AS response_ms_max
+FROM logs
+GROUP BY ALL;
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,7 @@ class Sample:
     speed_lag: int
     batch_lag: int
     segments: int
+    pss_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +40,22 @@ class Held:
     lines_per_s: float
     speed_lag_slope: float
     batch_lag_slope: float
+    pss_slope: float
     cpu_s: dict[str, float]
     covered_after_s: float
     peak_pss_bytes: dict[str, int]
 
 
-def measure(seconds: float, connections: int, rate: float, parent: Path | None, every_s: float = 2.0) -> Held:
-    """Load a fresh node for `seconds`, at `rate` lines a second (0: as fast as it answers)."""
+def measure(
+    seconds: float, connections: int, rate: float, parent: Path | None, every_s: float = 2.0, keys: int = 0
+) -> Held:
+    """Load a fresh node for `seconds`, at `rate` lines a second (0: as fast as it answers).
+
+    `keys`: one view more, of so many keys an hour.
+    """
     with (
-        fresh_node(parent) as node,
-        Loader(node.port, seconds=seconds, connections=connections, rate=rate) as loader,
+        fresh_node(parent, views={"requests_by_trace": KEYS_VIEW} if keys else None) as node,
+        Loader(node.port, seconds=seconds, connections=connections, rate=rate, ids=keys) as loader,
     ):
         before = cpu_by_role(node.pid)
         samples: list[Sample] = []
@@ -60,6 +73,7 @@ def measure(seconds: float, connections: int, rate: float, parent: Path | None, 
                         sum(shard["speed_lag_lines"] for shard in state["shards"]),
                         sum(shard["batch_lag_lines"] for shard in state["shards"]),
                         sum(view["segments"] for view in state["views"]),
+                        sum(pss_bytes(node.pid).values()),
                     )
                 )
             load = loader.report()
@@ -74,6 +88,7 @@ def measure(seconds: float, connections: int, rate: float, parent: Path | None, 
             lines_per_s=(samples[-1].visible - samples[0].visible) / span_s,
             speed_lag_slope=slope([(s.at_s, s.speed_lag) for s in steady]),
             batch_lag_slope=slope([(s.at_s, s.batch_lag) for s in steady]),
+            pss_slope=slope([(s.at_s, s.pss_bytes) for s in steady]),
             cpu_s=difference(after, before),
             covered_after_s=covered_after_s,
             peak_pss_bytes=memory.peak,

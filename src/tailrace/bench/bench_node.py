@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +16,19 @@ from typing import Any, Self
 
 from tailrace.testing.node import RunningNode
 
-ROOT = Path(__file__).resolve().parents[1]
 WATCHED_VIEW = "overall_health"
 WATCHED_COLUMN = "requests"
 
 
 @contextmanager
-def fresh_node(parent: Path | None, env: dict[str, str] | None = None) -> Iterator[RunningNode]:
-    """A node with default settings; its folder goes when the block ends."""
+def fresh_node(
+    parent: Path | None, env: dict[str, str] | None = None, views: Mapping[str, str] | None = None
+) -> Iterator[RunningNode]:
+    """A node with default settings; its folder goes when the block ends. `views`: name -> SQL of views beside the shipped ones."""
     folder = Path(tempfile.mkdtemp(prefix="tailrace-bench-", dir=parent))
+    (folder / "views").mkdir()
+    for name, sql in (views or {}).items():
+        (folder / "views" / f"{name}.sql").write_text(sql, encoding="utf-8")
     node = RunningNode(folder / "data", env=env)
     try:
         node.start()
@@ -55,8 +59,7 @@ class Loader:
     def __init__(self, port: int, **options: object) -> None:
         words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items() if value]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.load", f"--port={port}", *words],
-            cwd=ROOT,
+            [sys.executable, "-m", "tailrace.bench.load", f"--port={port}", *words],
             stdout=subprocess.PIPE,
             stdin=subprocess.PIPE,
             text=True,

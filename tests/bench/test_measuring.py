@@ -7,11 +7,11 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from benchmarks.held import slope
-from benchmarks.lines import LINE_BYTES, freshen, pool
-from benchmarks.processes import cpu_by_role, cpu_by_thread, pss_bytes
-from benchmarks.report import Row, table
-from benchmarks.visible import quantile
+from tailrace.bench.held import slope
+from tailrace.bench.lines import LINE_BYTES, freshen, mark, pool
+from tailrace.bench.processes import cpu_by_role, cpu_by_thread, pss_bytes
+from tailrace.bench.report import Row, table
+from tailrace.bench.visible import quantile
 
 NOW_MS = 1_795_341_600_050
 
@@ -64,3 +64,27 @@ def test_this_process_is_seen_with_its_cpu_threads_and_memory() -> None:
     assert cpu_by_role(pid)["supervisor"] > 0
     assert any(thread.tid == pid for thread in cpu_by_thread(pid))
     assert pss_bytes(pid)["supervisor"] > 1 << 20
+
+
+def test_stamps_can_go_over_a_longer_time_and_ids_be_few() -> None:
+    [body] = pool(1, 1_000)
+    freshen(body, NOW_MS, np.random.default_rng(1), spread_ms=3_600_000, ids=10)
+    records = [json.loads(line) for line in body.tobytes().splitlines()]
+    stamps = [round(datetime.fromisoformat(record["timestamp"]).timestamp() * 1000) for record in records]
+    assert stamps == sorted(stamps)
+    assert (stamps[0], stamps[-1]) == (NOW_MS - 3_599_999, NOW_MS - 3_599)
+    assert len({record["trace_id"] for record in records}) == 10
+
+
+def test_a_token_is_a_word_of_one_line_and_the_body_stays_as_it_is() -> None:
+    [body] = pool(1, 100)
+    marked = mark(body, b"zq7x05")
+    lines = [json.loads(line)["message"].split() for line in marked.tobytes().splitlines()]
+    assert [n for n, words in enumerate(lines) if "zq7x05" in words] == [0]
+    assert {len(line) for line in marked.tobytes().splitlines(keepends=True)} == {LINE_BYTES}
+    assert b"zq7x05" not in body.tobytes()
+
+
+def test_as_many_endpoints_as_asked_for() -> None:
+    [body] = pool(1, 2_000, endpoints=20)
+    assert len({json.loads(line)["endpoint"] for line in body.tobytes().splitlines()}) == 20

@@ -2,7 +2,7 @@
 
 Prints `ready` once its lines are made, waits for a line on its input, loads, and prints one JSON object when done.
 
-    echo go | python -m benchmarks.load --port 8080 --lines 1000000
+    echo go | python -m tailrace.bench.load --port 8080 --lines 1000000
 
 Raw sockets, keep-alive, one thread a connection. A post is repeated (429, 503, a broken connection) under the same
 `Tailrace-Producer` stamp until it is acknowledged.
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.lines import LINE_BYTES, freshen, pool
+from tailrace.bench.lines import LINE_BYTES, SPREAD_MS, freshen, mark, pool
 
 
 @dataclass(slots=True)
@@ -101,8 +101,7 @@ def drive(
         if pause_s:
             time.sleep(max(0.0, due_s - time.monotonic()))
             due_s += pause_s
-        body = bodies[tally.posts % len(bodies)]
-        freshen(body, time.time_ns() // 1_000_000, chance)
+        body = _body(bodies, tally.posts, posts, options, chance)
         started_s = time.monotonic()
         while True:
             status, wait_s = connection.post("/v1/logs", f"{name};1;{tally.posts + 1}", body)
@@ -118,10 +117,21 @@ def drive(
     connection.close()
 
 
+def _body(bodies: list[Any], number: int, posts: int, options: argparse.Namespace, chance: Any) -> Any:
+    """What is sent as post `number` of `posts` on this connection: of now, or of its part of the days before."""
+    body = bodies[number % len(bodies)]
+    now_ms, spread_ms = time.time_ns() // 1_000_000, SPREAD_MS
+    if options.days:
+        spread_ms = max(SPREAD_MS, round(options.days * 86_400_000 / posts))
+        now_ms -= spread_ms * (posts - 1 - number)
+    freshen(body, now_ms, chance, spread_ms, options.ids)
+    return mark(body, options.token.encode()) if options.token and number < options.marked else body
+
+
 def main() -> None:
     options = arguments()
     each = max(1, 20 // options.connections)
-    bodies = pool(each * options.connections, options.lines_per_post, options.seed)
+    bodies = pool(each * options.connections, options.lines_per_post, options.seed, options.endpoints)
     posts = -(-options.lines // options.lines_per_post) if options.lines else 1 << 60
     tallies = [Tally() for _ in range(options.connections)]
     shares = [posts // options.connections + (n < posts % options.connections) for n in range(options.connections)]
@@ -174,9 +184,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=3)
     parser.add_argument("--lines-per-post", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--endpoints", type=int, default=0, help="so many, all as frequent; 0: ten of a small shop")
+    parser.add_argument("--ids", type=int, default=0, help="trace ids are drawn from so many; 0: each is new")
+    parser.add_argument("--days", type=float, default=0, help="event times go over the days before now; needs --lines")
+    parser.add_argument("--token", default="", help="a word that the message of some lines has")
+    parser.add_argument("--marked", type=int, default=1, help="posts of each connection with one such line")
     options = parser.parse_args()
     if not options.lines and not options.seconds:
         parser.error("say --lines or --seconds")
+    if options.days and not options.lines:
+        parser.error("--days needs --lines")
     return options
 
 

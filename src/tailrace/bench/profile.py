@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import cost
-from benchmarks.processes import SUPERVISOR, ThreadCpu
+from tailrace.bench import cost
+from tailrace.bench.processes import SUPERVISOR, ThreadCpu
 
 SAMPLING = Path(__file__).with_name("sampling")
 THREADS_SHOWN = 24

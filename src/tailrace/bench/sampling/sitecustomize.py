@@ -3,7 +3,7 @@
 Active only where BENCH_PROFILE_DIR is set, from when a file `begin` is in that folder. Every few milliseconds it reads each
 Python thread's own CPU clock and books what the thread has used since on the stack that it is in now. Work of native code
 is booked on the Python line that called it.
-Native threads that never run Python (DuckDB's, Arrow's) are not seen here; `benchmarks.processes.cpu_by_thread` sees them.
+Native threads that never run Python (DuckDB's, Arrow's) are not seen here; `tailrace.bench.processes.cpu_by_thread` sees them.
 """
 
 from __future__ import annotations

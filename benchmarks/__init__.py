@@ -1,1 +1,0 @@
-"""Measurements on the machine at hand; no tests. `python -m benchmarks.run --help` lists the pieces."""
