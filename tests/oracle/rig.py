@@ -27,7 +27,7 @@ from tailrace.serving.housekeeping import Housekeeping
 from tailrace.serving.ledger import ledger
 from tailrace.serving.merge import Merger, ViewQuery, rows_of
 from tailrace.serving.pin import Pinned
-from tailrace.speed.backends.embedded import EmbeddedSpeed
+from tailrace.speed.backends.embedded import KEYS_MAX, EmbeddedSpeed
 from tailrace.states.compaction import merge_tables
 from tailrace.states.manifest import ManifestStore
 from tailrace.states.segment import read_batch_table
@@ -65,7 +65,8 @@ class Put:
 class Rig:
     """`folder` is a data folder. The stream is the embedded one on disk, or one in memory that outlives the other parts."""
 
-    def __init__(self, folder: Path, *, embedded: bool = False) -> None:
+    def __init__(self, folder: Path, *, embedded: bool = False, keys_max: int = KEYS_MAX) -> None:
+        self._keys_max = keys_max
         self.clock = ManualClock()
         self._stream_dir = folder / "stream" if embedded else None
         self.stream: StreamBackend = MemoryStream(DEFAULT_FIELDS, SHARDS, self.clock)
@@ -105,7 +106,14 @@ class Rig:
         """A new node process: everything that was in memory is gone."""
 
         def make_speed(on_ready: Any, on_blocks: Any) -> EmbeddedSpeed:
-            return EmbeddedSpeed(self.stream, self.states_dir, self.clock, on_ready=on_ready, on_blocks=on_blocks)
+            return EmbeddedSpeed(
+                self.stream,
+                self.states_dir,
+                self.clock,
+                keys_max=self._keys_max,
+                on_ready=on_ready,
+                on_blocks=on_blocks,
+            )
 
         self.follower = Follower(
             self.stream, self.store, make_speed, self.views_dir, DEFAULT_FIELDS, self.clock, poll_s=0.04

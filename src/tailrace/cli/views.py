@@ -68,7 +68,7 @@ def list_views(as_json: AsJson = False, url: Url = None) -> None:
 def _state(view: dict[str, Any]) -> str:
     progress = view.get("progress")
     if not progress:
-        return str(view["status"])
+        return "batch only" if view.get("batch_only") and view["status"] == "live" else str(view["status"])
     return f"{view['status']} {100 * progress['rows_done'] // max(progress['rows'], 1)} %"
 
 

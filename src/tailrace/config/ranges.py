@@ -23,6 +23,7 @@ RANGES: dict[str, tuple[int, int]] = {
     "ingest.disk_free_bytes_enough": (0, 1 << 50),
     "ingest.future_max_s": (0, 3650 * _DAY_S),
     "speed.poll_ms": (5, 10_000),
+    "speed.keys_max": (1_000, 1_000_000_000),
     "batch.interval_ms": (500, _DAY_S * 1000),
     "batch.nice": (0, 19),
     "batch.compact_segments_min": (2, 1000),

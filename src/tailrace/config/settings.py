@@ -50,6 +50,8 @@ class IngestSettings:
 @dataclass(frozen=True, slots=True)
 class SpeedSettings:
     poll_ms: int = 40
+    keys_max: int = 2_000_000
+    """Keys of a view in one epoch, over all shards; with more, batch alone answers for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -353,6 +353,10 @@ _SCHEMAS: dict[str, Any] = {
                 "description": "every record acknowledged before this instant is in the rows",
             },
             "drift_rows": {"type": "integer"},
+            "batch_only": {
+                "type": "boolean",
+                "description": "the view has more keys than the speed layer holds: the rows are those up to the frontier",
+            },
         },
     },
 }

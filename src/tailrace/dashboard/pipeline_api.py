@@ -71,6 +71,7 @@ def _pipeline(services: NodeServices) -> dict[str, Any]:
     now_us = services.clock.now_us()
     book = ledger(services.stream, pinned)
     problem = services.follower.problem
+    shards = [_shard_row(services, pinned, shard, now_us) for shard in services.stream.shards()]
     return {
         "node": {
             "version": __version__,
@@ -81,9 +82,10 @@ def _pipeline(services: NodeServices) -> dict[str, Any]:
         },
         "generation": pinned.manifest.generation,
         "frontier": pinned.frontier(),
+        "frontier_age_s": max((shard["frontier_age_s"] for shard in shards), default=0.0),
         "complete_through": _complete_through(pinned),
         "newest_event_at": iso(pinned.speed.newest_event_us) if pinned.speed.newest_event_us else None,
-        "shards": [_shard_row(services, pinned, shard, now_us) for shard in services.stream.shards()],
+        "shards": shards,
         "lake": {
             "rows": sum(pinned.manifest.lake.rows.values()),
             "files": pinned.manifest.lake.files,
@@ -148,9 +150,17 @@ def _shard_row(services: NodeServices, pinned: Pinned, shard: Shard, now_us: int
         "open_epoch": end.open_epoch,
         "sealed_epoch": seals[-1].epoch if seals else end.open_epoch - 1,
         "frontier_epoch": frontier,
+        "frontier_age_s": _age_s(services, shard, frontier, now_us) if end.next_offset > batch_to else 0.0,
         "speed_lag_lines": max(0, end.next_offset - read_to),
         "batch_lag_lines": max(0, end.next_offset - batch_to),
     }
+
+
+def _age_s(services: NodeServices, shard: Shard, frontier: int, now_us: int) -> float:
+    """How long ago the frontier's epoch was sealed, or where there is none, the shard begun: lines since then stand on speed alone."""
+    covered = services.stream.seals(shard.id, frontier - 1)[:1]
+    sealed = [seal.sealed_at_us for seal in covered if seal.epoch == frontier]
+    return round(max(0, now_us - (sealed[0] if sealed else shard.created_s * 1_000_000)) / 1e6, 1)
 
 
 def _complete_through(pinned: Pinned) -> str | None:
@@ -167,6 +177,8 @@ def _view_row(pinned: Pinned, name: str) -> dict[str, Any]:
         "version": states.version,
         "status": "live" if states.version in pinned.speed.versions else "catching up",
         "drift_rows": pinned.drift_rows.get(states.version, 0),
+        "batch_only": pinned.speed.of(states.version).batch_only,
+        "unchecked_epochs": states.unchecked,
         "segments": len(states.segments),
         "state_rows": sum(level.rows for s in states.segments for level in s.levels()),
         "state_bytes": sum(s.total_bytes for s in states.segments),
@@ -209,6 +221,14 @@ def render_metrics(state: dict[str, Any]) -> str:
         "1 if every stage holds what the stream stored.",
         [("", int(book["balanced"]))],
     )
+    stages = [(f'{{stage="{stage}"}}', book[stage]) for stage in ("speed", "lake", "batch")]
+    metric("tailrace_ledger_stage_lines", "gauge", "Records that a stage holds, or has held.", stages)
+    metric(
+        "tailrace_frontier_age_seconds",
+        "gauge",
+        "Since the frontier's epoch was sealed, of the shard that is furthest behind; 0 if batch covers every line.",
+        [("", state["frontier_age_s"])],
+    )
     states = [shard["state"] for shard in state["shards"]]
     counts = [(f'{{state="{name}"}}', states.count(name)) for name in ("open", "closed")]
     metric("tailrace_shards", "gauge", "Shards of the stream.", counts)
@@ -229,6 +249,18 @@ def render_metrics(state: dict[str, Any]) -> str:
         "gauge",
         "State rows on which speed and batch differ.",
         [(k, v["drift_rows"]) for k, v in views],
+    )
+    metric(
+        "tailrace_view_batch_only",
+        "gauge",
+        "1 while a view has more keys than the speed layer holds, and batch alone answers.",
+        [(k, int(v["batch_only"])) for k, v in views],
+    )
+    metric(
+        "tailrace_view_unchecked_epochs",
+        "counter",
+        "Epochs of which batch had no states of speed to compare with.",
+        [(k, v["unchecked_epochs"]) for k, v in views],
     )
     metric(
         "tailrace_view_state_rows", "gauge", "State rows in batch segments.", [(k, v["state_rows"]) for k, v in views]

@@ -145,6 +145,7 @@ def _views(services: NodeServices) -> list[dict[str, Any]]:
     listed = [
         {
             **_view_row(view, served.get(view.name), view.name in catalog.shipped, pinned.drift_rows if pinned else {}),
+            "batch_only": pinned.speed.of(view.version).batch_only if pinned else False,
             "previous_version": pinned.previous[view.name].version if pinned and view.name in pinned.previous else None,
             **states.get(view.name, {}),
         }

@@ -88,7 +88,12 @@ def _services(
 
 def _speed(settings: Settings, stream: EmbeddedStream, clock: Clock) -> MakeSpeed:
     return lambda on_ready, on_blocks: EmbeddedSpeed(
-        stream, settings.states_dir, clock, on_ready=on_ready, on_blocks=on_blocks
+        stream,
+        settings.states_dir,
+        clock,
+        keys_max=settings.speed.keys_max,
+        on_ready=on_ready,
+        on_blocks=on_blocks,
     )
 
 

@@ -152,10 +152,13 @@ class Follower:
     def _holds(self, version: str, ends: Mapping[str, int]) -> bool:
         """Whether the newest states have every record before `ends`, and none that was read waits.
 
-        A shard that they do not know yet is new: nothing of it is in them. A version that is gone has nothing to wait for.
+        A shard that they do not know yet is new: nothing of it is in them. A version that is gone, or that batch alone answers for,
+        has nothing to wait for.
         """
         found = self._pin_now().speed.versions.get(version)
         if found is None:
+            return True
+        if found.batch_only:
             return True
         return not found.waiting and all(found.next_offsets.get(shard, 0) >= end for shard, end in ends.items())
 

@@ -104,8 +104,10 @@ class Handover:
             moved = 0
             for versions in (views, previous):
                 for name, states in versions.items():
-                    segment, differing = self._advance(states, lake, shard, epochs)
-                    versions[name] = msgspec.structs.replace(states, segments=(*states.segments, segment))
+                    segment, differing, unchecked = self._advance(states, lake, shard, epochs)
+                    versions[name] = msgspec.structs.replace(
+                        states, segments=(*states.segments, segment), unchecked=states.unchecked + unchecked
+                    )
                     moved, drift = max(moved, segment.records), drift + differing
             book = before.books.get(shard) or self._booked(Book(), shard, epochs[0] - 1)
             books[shard] = compared(self._booked(book, shard, epochs[1]), book, epochs, moved)
@@ -225,12 +227,15 @@ class Handover:
 
     def _advance(
         self, states: ViewStates, lake: LakeSnapshot, shard: str, epochs: tuple[int, int]
-    ) -> tuple[Segment, int]:
-        """Batch states of the epochs, compared with speed's. Batch wins; a difference is recorded before the frontier moves."""
+    ) -> tuple[Segment, int, int]:
+        """Batch states of the epochs, compared with speed's. Batch wins; a difference is recorded before the frontier moves.
+
+        Returns how many state rows differ, and of how many epochs speed has none, so that only the records are compared.
+        """
         view = self._compile(states.sql)
         tables, records = self._recompute(view, lake, shard, epochs)
-        speed, speed_records = self._speed_states(view, shard, epochs)
-        differing, sample = compare(tables, speed)
+        speed, speed_records, unchecked = self._speed_states(view, shard, epochs)
+        differing, sample = compare(tables, speed) if speed is not None else (0, [])
         if differing or records != speed_records:
             if records != speed_records:
                 sample.insert(0, {"table": "records", "batch": str(records), "speed": str(speed_records)})
@@ -247,7 +252,7 @@ class Handover:
                 )
             )
             LOG.error("drift: view %s shard %s epochs %s: %d state rows differ", states.name, shard, epochs, differing)
-        return self._write(view, shard, epochs, records, tables), differing
+        return self._write(view, shard, epochs, records, tables), differing, unchecked
 
     def _write(
         self, view: CompiledView, shard: str, epochs: tuple[int, int], records: int, tables: StateTables
@@ -272,7 +277,10 @@ class Handover:
         ]
         return recompute(view, mine, shard, *epochs, self._fields)
 
-    def _speed_states(self, view: CompiledView, shard: str, epochs: tuple[int, int]) -> tuple[StateTables, int]:
+    def _speed_states(
+        self, view: CompiledView, shard: str, epochs: tuple[int, int]
+    ) -> tuple[StateTables | None, int, int]:
+        """Speed's states (None: not of all of the epochs), its records, and the epochs that therefore go unchecked."""
         segments: list[SpeedSegment] = []
         for epoch in range(epochs[0], epochs[1] + 1):
             segment = read_speed_segment(self._states_dir, view.version, shard, epoch)
@@ -285,9 +293,12 @@ class Handover:
             if segment is not None:
                 segments.append(segment)
         records = sum(s.records for s in segments)
-        if len(segments) == 1:
-            return segments[0].tables, records
-        return merge_tables(view, concat_states([s.tables for s in segments], schemas(view))), records
+        parts = [s.tables for s in segments if s.tables is not None]
+        if len(parts) < len(segments):
+            return None, records, len(segments)
+        if len(parts) == 1:
+            return parts[0], records, 0
+        return merge_tables(view, concat_states(parts, schemas(view))), records, 0
 
 
 def _is_new(states: ViewStates, served: ViewStates | None) -> bool:

@@ -108,6 +108,7 @@ def answer_meta(answer: ViewAnswer, pinned: Pinned) -> dict[str, Any]:
         "complete_through": iso(complete) if complete is not None else None,
         "newest_event_at": iso(newest) if newest is not None else None,
         "drift_rows": pinned.drift_rows.get(version, 0),
+        "batch_only": pinned.speed.of(version).batch_only,
         "absent_records": pinned.absent_records(answer.view.name),
     }
 

@@ -28,7 +28,8 @@ class VersionStates:
 
     `waiting`: records that the layer has read beyond that and computes when they are many, when their epoch is sealed, or when
     somebody asks. `complete_through_us`: every record acknowledged before this wall time is in the states; None: not known yet.
-    `change`: grows with every change of the states.
+    `change`: grows with every change of the states. `batch_only`: the version has more keys than this layer holds; there are no states
+    of it, `next_offsets` and `complete_through_us` are those of the frontier.
     """
 
     epochs: tuple[EpochStates, ...] = ()
@@ -36,6 +37,7 @@ class VersionStates:
     waiting: int = 0
     complete_through_us: int | None = None
     change: int = 0
+    batch_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

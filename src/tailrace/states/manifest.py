@@ -50,6 +50,7 @@ class ViewStates(msgspec.Struct, frozen=True, kw_only=True):
     """A view version that is served, and its batch segments. `replaced_us`: when another version took its place (0: none did).
 
     `absent`: records, by shard, that the lake had let go before the version was built: they are not in its states.
+    `unchecked`: epochs, over all shards, of which speed had no states to compare.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ViewStates(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[Segment, ...] = ()
     replaced_us: int = 0
     absent: dict[str, int] = {}
+    unchecked: int = 0
 
 
 class LakePin(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ holds all its tables, because it lives for seconds. File names carry everything 
 enough to find the speed segments; batch segments are found through the manifest only.
 
 Speed file layout (version 1): 8 bytes `TRSEG001`, uint32 length of a JSON head, uint32 CRC-32 of everything after it, the head
-(`{"records": n, "tables": [[name, bytes], ...]}`), then each table as an Arrow IPC stream. Integers little-endian.
+(`{"records": n, "tables": [[name, bytes], ...]}`, null for no tables), then each table as an Arrow IPC stream. Integers little-endian.
 """
 
 from __future__ import annotations
@@ -188,12 +188,15 @@ def checked_file(states_dir: Path, segment: Segment | Level, name: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class SpeedSegment:
-    """The merged states of one view version for one sealed epoch of one shard."""
+    """The merged states of one view version for one sealed epoch of one shard.
+
+    `tables`: None where its records were counted only, as they have more keys than the speed layer holds.
+    """
 
     shard: str
     epoch: int
     records: int
-    tables: Mapping[str, pa.Table]
+    tables: Mapping[str, pa.Table] | None
 
 
 def _speed_path(states_dir: Path, version: str, shard: str, epoch: int) -> Path:
@@ -203,12 +206,13 @@ def _speed_path(states_dir: Path, version: str, shard: str, epoch: int) -> Path:
 def write_speed_segment(states_dir: Path, version: str, segment: SpeedSegment) -> None:
     """Write it whole under its name. Not fsynced: the stream can always make it again. Raises Unavailable if it cannot be."""
     bodies: list[tuple[str, pa.Buffer]] = []
-    for name, table in segment.tables.items():
+    for name, table in (segment.tables or {}).items():
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
         bodies.append((name, sink.getvalue()))
-    head = msgspec.json.encode({"records": segment.records, "tables": [[n, b.size] for n, b in bodies]})
+    listed = None if segment.tables is None else [[n, b.size] for n, b in bodies]
+    head = msgspec.json.encode({"records": segment.records, "tables": listed})
     payload = head + b"".join(memoryview(b) for _, b in bodies)
     data = _FIXED.pack(_MAGIC, len(head), zlib.crc32(payload)) + payload
     path = _speed_path(states_dir, version, segment.shard, segment.epoch)
@@ -232,6 +236,8 @@ def read_speed_segment(states_dir: Path, version: str, shard: str, epoch: int) -
     if magic != _MAGIC or zlib.crc32(memoryview(data)[_FIXED.size :]) != checksum:
         raise Corrupt(str(path), "checksum does not match", hint="delete it; the stream makes it again")
     head = msgspec.json.decode(data[_FIXED.size : _FIXED.size + head_bytes])
+    if head["tables"] is None:
+        return SpeedSegment(shard, epoch, head["records"], None)
     tables: dict[str, pa.Table] = {}
     at = _FIXED.size + head_bytes
     for name, size in head["tables"]:

@@ -44,6 +44,7 @@ export interface ViewState {
   readonly name: string;
   readonly version: string;
   readonly status: string;
+  readonly batch_only: boolean;
   readonly drift_rows: number;
   readonly segments: number;
 }

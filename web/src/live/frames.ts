@@ -32,6 +32,8 @@ export interface Snapshot {
   readonly others: number;
   readonly complete_through: string | null;
   readonly drift_rows: number;
+  /** The view has more keys than the speed layer holds: the numbers are those up to the frontier. */
+  readonly batch_only: boolean;
   readonly frontier: Readonly<Record<string, number>>;
   readonly newest_event_at: string | null;
   readonly computed_at: string;

@@ -90,6 +90,7 @@ function asSnapshot(spec: Subscription, answer: Partial<Snapshot>): Snapshot {
     others: answer.others ?? 0,
     complete_through: answer.complete_through ?? null,
     drift_rows: answer.drift_rows ?? 0,
+    batch_only: answer.batch_only ?? false,
     frontier: answer.frontier ?? {},
     newest_event_at: answer.newest_event_at ?? null,
     computed_at: answer.computed_at ?? now,

@@ -8,12 +8,16 @@ Each view version has a cursor a shard; shards that a split or a merge makes are
 the same cursor read together; one that is new starts at the frontier and catches up by itself. A sealed epoch that has been
 read whole is merged and written as a speed segment, which batch compares with its own. A restart loads those segments and
 reads the rest of the stream again.
+
+A version of which an epoch has more keys than `keys_max` is no longer computed here: its records are counted, batch alone answers for
+it, and it says so. It comes back when there is less to do, or to see whether there is.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,9 +25,10 @@ import pyarrow as pa
 from tailrace.errors import Corrupt
 from tailrace.model.shard import Shard
 from tailrace.runtime.clock import Clock
-from tailrace.speed.base import EpochStates, SpeedSnapshot, VersionStates
+from tailrace.speed.base import EpochStates, SpeedSnapshot
 from tailrace.speed.joining import joined
 from tailrace.speed.partials import PartialEngine, good_records, newest_event_us
+from tailrace.speed.version import Covered, Mode, Version, keys_of
 from tailrace.states.segment import (
     SpeedSegment,
     drop_speed_segment,
@@ -36,6 +41,7 @@ from tailrace.stream.base import Block, EpochSeal, ReadRequest, ShardEnd, Stream
 from tailrace.views import CompiledView
 from tailrace.views.reads import fields_read
 
+LOG = logging.getLogger(__name__)
 READ_BYTES_MAX = 24 << 20
 PARTS_MAX = 16
 """Computations an open epoch may hold before they are merged into one."""
@@ -43,30 +49,12 @@ WAITING_MAX = 400_000
 """Records of a version that may wait; beyond it they are computed though nobody looks."""
 DEMAND_S = 3.0
 """How long a look at a view keeps it computed at every step."""
-
-
-@dataclass(slots=True)
-class _Version:
-    """A view version, how far it has read and what it has computed; mutable, owned by the speed thread."""
-
-    view: CompiledView
-    next_offset: dict[str, int] = field(default_factory=dict)
-    computed: dict[str, int] = field(default_factory=dict)
-    epochs: dict[tuple[str, int], EpochStates] = field(default_factory=dict)
-    waiting: dict[tuple[str, int], list[pa.Table]] = field(default_factory=dict)
-    waiting_records: int = 0
-    complete_through_us: int | None = None
-    change: int = 0
-    announced: bool = False
-
-    def states(self) -> VersionStates:
-        epochs = tuple(self.epochs[key] for key in sorted(self.epochs))
-        return VersionStates(epochs, dict(self.computed), self.waiting_records, self.complete_through_us, self.change)
-
-    def move_to(self, shard: str, offset: int) -> None:
-        """Read on from `offset`, unless it has got further already."""
-        self.next_offset[shard] = max(self.next_offset.get(shard, 0), offset)
-        self.computed[shard] = max(self.computed.get(shard, 0), offset)
+KEYS_MAX = 2_000_000
+RETURN_SHARE = 0.5
+RETURN_S = 60.0
+"""A version that gave up returns after so long if an epoch would take no more than this share of what it may have."""
+RETRY_S = 600.0
+"""And after so long anyway, to see."""
 
 
 class EmbeddedSpeed:
@@ -81,16 +69,18 @@ class EmbeddedSpeed:
         states_dir: Path,
         clock: Clock,
         *,
+        keys_max: int = KEYS_MAX,
         on_ready: Callable[[CompiledView], None] = lambda view: None,
         on_blocks: Callable[[list[Block]], None] = lambda blocks: None,
     ) -> None:
         self._stream = stream
         self._states_dir = states_dir
         self._clock = clock
+        self._keys_max = keys_max
         self._on_ready = on_ready
         self._on_blocks = on_blocks
         self._engine = PartialEngine()
-        self._versions: dict[str, _Version] = {}
+        self._versions: dict[str, Version] = {}
         self._fields: tuple[str, ...] = ()
         self._demanded_until_s: dict[str, float] = {}
         self._frontier: dict[str, int] = {}
@@ -121,7 +111,9 @@ class EmbeddedSpeed:
         for gone in self._versions.keys() - wanted.keys():
             self._forget(self._versions.pop(gone))
         for version in self._versions.values():
+            keys = version.keys_expected()
             self._drop_covered(version)
+            self._look_at_budget(version, keys)
         for shard in shards:
             self._take_up(shard)
         for new in wanted.keys() - self._versions.keys():
@@ -150,7 +142,7 @@ class EmbeddedSpeed:
             for name, version in self._versions.items():
                 if caught_up[name] and not version.waiting_records:
                     version.complete_through_us = asked_at_us
-                    self._announce(version)
+                    self._has_caught_up(version)
                 self._close_epochs(version)
         finally:
             # A full disk keeps segments from being written, and nobody from seeing what was read.
@@ -190,7 +182,7 @@ class EmbeddedSpeed:
 
         Cursors at `end` are left alone: most steps find nothing new, and these should cost next to nothing.
         """
-        cursors: dict[int, list[_Version]] = {}
+        cursors: dict[int, list[Version]] = {}
         for version in self._versions.values():
             if version.next_offset[shard] < end:
                 cursors.setdefault(version.next_offset[shard], []).append(version)
@@ -204,6 +196,8 @@ class EmbeddedSpeed:
                 self._add(shard, epoch, group, start, versions)
             for version in versions:
                 version.next_offset[shard] = blocks[-1].last_offset + 1
+                if version.mode is Mode.COUNTING:
+                    version.computed[shard] = version.next_offset[shard]
             lines += blocks[-1].last_offset + 1 - start
         return lines
 
@@ -213,33 +207,32 @@ class EmbeddedSpeed:
             self._seen[shard] = fresh[-1].last_offset + 1
             self._on_blocks(fresh)
 
-    def _add(self, shard: str, epoch: int, blocks: list[Block], start: int, versions: list[_Version]) -> None:
+    def _add(self, shard: str, epoch: int, blocks: list[Block], start: int, versions: list[Version]) -> None:
         tables = [good_records(_from_offset(block, start)).select(self._fields) for block in blocks]
         records = joined(tables)
         if records.num_rows:
             newest = newest_event_us(records)
             self._newest_event_us = max(filter(None, (newest, self._newest_event_us)), default=None)
         for version in versions:
-            version.waiting.setdefault((shard, epoch), []).append(records)
-            version.waiting_records += records.num_rows
+            version.take(shard, epoch, records)
 
     # -- computing -----------------------------------------------------------------------------------------------
 
-    def _due(self, version: _Version, caught_up: bool) -> bool:
+    def _due(self, version: Version, caught_up: bool) -> bool:
         """Whether the version's waiting records are to be computed in this step."""
         if not version.waiting:
             return False
         demanded = self._demanded_until_s.get(version.view.version, float("-inf")) > self._clock.monotonic_s()
-        beginning = caught_up and not version.announced
+        beginning = caught_up and (not version.announced or version.mode is Mode.RETURNING)
         sealed = any(epoch in self._seals[shard] for shard, epoch in version.waiting)
         return demanded or beginning or sealed or version.waiting_records >= WAITING_MAX
 
-    def _compute(self, due: list[_Version]) -> None:
+    def _compute(self, due: list[Version]) -> None:
         """All that waits of these versions, so that their states are those of every record before their cursors.
 
         Versions for which the same records wait are computed together, which costs about half as much.
         """
-        together: dict[tuple[str, int, tuple[int, ...]], list[_Version]] = {}
+        together: dict[tuple[str, int, tuple[int, ...]], list[Version]] = {}
         for version in due:
             for (shard, epoch), tables in version.waiting.items():
                 together.setdefault((shard, epoch, tuple(map(id, tables))), []).append(version)
@@ -252,8 +245,9 @@ class EmbeddedSpeed:
             version.waiting, version.waiting_records = {}, 0
             version.computed = dict(version.next_offset)
             version.change += 1
+            self._keep_budget(version)
 
-    def _extend(self, version: _Version, shard: str, epoch: int, records: int, states: StateTables) -> None:
+    def _extend(self, version: Version, shard: str, epoch: int, records: int, states: StateTables) -> None:
         known = version.epochs.get((shard, epoch), EpochStates(shard, epoch, 0, ()))
         parts = (*known.parts, states)
         if len(parts) > PARTS_MAX:
@@ -269,28 +263,71 @@ class EmbeddedSpeed:
         if newest < open_epoch - 1:
             known.update({seal.epoch: seal for seal in self._stream.seals(shard, newest)})
 
-    def _close_epochs(self, version: _Version) -> None:
+    def _close_epochs(self, version: Version) -> None:
         """Merge and write every epoch that is sealed and computed whole."""
         for seals in self._seals.values():
             for seal in seals.values():
                 self._close(version, seal)
 
-    def _close(self, version: _Version, seal: EpochSeal) -> None:
+    def _close(self, version: Version, seal: EpochSeal) -> None:
         states = version.epochs.get((seal.shard_id, seal.epoch))
         if states is None or states.sealed or version.computed[seal.shard_id] <= seal.last_offset:
             return
-        merged = self._engine.merge(version.view, states.parts)
+        merged = self._engine.merge(version.view, states.parts) if version.mode is not Mode.COUNTING else None
         segment = SpeedSegment(seal.shard_id, seal.epoch, states.records, merged)
         write_speed_segment(self._states_dir, version.view.version, segment)
-        version.epochs[seal.shard_id, seal.epoch] = EpochStates(
-            seal.shard_id, seal.epoch, states.records, (merged,), sealed=True
-        )
+        parts = () if merged is None else (merged,)
+        version.epochs[seal.shard_id, seal.epoch] = replace(states, parts=parts, sealed=True)
+
+    # -- the budget ----------------------------------------------------------------------------------------------
+
+    def _keep_budget(self, version: Version) -> None:
+        """Give up a version whose newest epochs have too many keys."""
+        newest = version.newest()
+        if keys_of(newest) <= self._keys_max:
+            return
+        for states in newest:
+            merged = replace(states, parts=(self._engine.merge(version.view, states.parts),))
+            version.epochs[states.shard, states.epoch] = merged
+        keys = keys_of(version.newest())
+        if keys > self._keys_max:
+            LOG.warning("view %s: an epoch has %d keys, batch alone answers for it now", version.view.name, keys)
+            version.give_up(self._clock.monotonic_s())
+            version.covered = self._covered_by_batch()
+
+    def _look_at_budget(self, version: Version, keys: float) -> None:
+        """Of a version that gave up: what batch covers now; and back to computing, if it may be time for that.
+
+        `keys`: what the newest epochs would take.
+        """
+        if version.mode is Mode.FULL:
+            return
+        version.covered = self._covered_by_batch()
+        version.change += 1
+        waited_s = self._clock.monotonic_s() - version.gave_up_s
+        light = waited_s >= RETURN_S and keys <= RETURN_SHARE * self._keys_max
+        if version.mode is Mode.COUNTING and (light or waited_s >= RETRY_S):
+            version.return_from(version.covered.next_offsets)
+
+    def _covered_by_batch(self) -> Covered:
+        """As far as the frontier reaches, and until when: the seal of its epoch, of each shard that has got further."""
+        now_us = self._clock.now_us()
+        offsets: dict[str, int] = {}
+        through_us: list[int | None] = [now_us]
+        for shard in (s for s in self._stream.shards() if s.id in self._frontier):
+            offsets[shard.id] = self._first_offset_above(shard)
+            if self._end(shard).next_offset > offsets[shard.id]:
+                frontier = self._frontier[shard.id]
+                seals = [s for s in self._stream.seals(shard.id, frontier - 1)[:1] if s.epoch == frontier]
+                through_us.append(seals[0].sealed_at_us if seals else None)
+        known = [at_us for at_us in through_us if at_us is not None]
+        return Covered(offsets, min(known) if len(known) == len(through_us) else None)
 
     # -- coming and going ----------------------------------------------------------------------------------------
 
-    def _start(self, view: CompiledView, shards: Iterable[Shard]) -> _Version:
+    def _start(self, view: CompiledView, shards: Iterable[Shard]) -> Version:
         """A version as far as its speed segments above the frontier reach without a hole."""
-        version = _Version(view)
+        version = Version(view)
         on_disk = set(list_speed_segments(self._states_dir, view.version))
         for shard in shards:
             frontier = self._frontier[shard.id]
@@ -302,21 +339,21 @@ class EmbeddedSpeed:
         self._drop_covered(version)
         return version
 
-    def _load(self, version: _Version, shard: str, seal: EpochSeal) -> bool:
+    def _load(self, version: Version, shard: str, seal: EpochSeal) -> bool:
         """Take a speed segment from disk; a damaged one is dropped and computed again from the stream."""
         try:
             segment = read_speed_segment(self._states_dir, version.view.version, shard, seal.epoch)
         except Corrupt:
             drop_speed_segment(self._states_dir, version.view.version, shard, seal.epoch)
             return False
-        if segment is None:
+        if segment is None or segment.tables is None:
             return False
         version.epochs[shard, seal.epoch] = EpochStates(
             shard, seal.epoch, segment.records, (segment.tables,), sealed=True
         )
         return True
 
-    def _drop_covered(self, version: _Version) -> None:
+    def _drop_covered(self, version: Version) -> None:
         for key in [k for k in version.epochs if k[1] <= self._frontier[k[0]]]:
             del version.epochs[key]
             version.change += 1
@@ -328,13 +365,16 @@ class EmbeddedSpeed:
         for shard, seals in self._seals.items():
             self._seals[shard] = {epoch: seal for epoch, seal in seals.items() if epoch > self._frontier[shard]}
 
-    def _forget(self, version: _Version) -> None:
+    def _forget(self, version: Version) -> None:
         for shard, epoch in list_speed_segments(self._states_dir, version.view.version):
             drop_speed_segment(self._states_dir, version.view.version, shard, epoch)
 
     # -- publishing ----------------------------------------------------------------------------------------------
 
-    def _announce(self, version: _Version) -> None:
+    def _has_caught_up(self, version: Version) -> None:
+        if version.mode is Mode.RETURNING:
+            LOG.info("view %s is computed at once again", version.view.name)
+            version.mode = Mode.FULL
         if not version.announced:
             version.announced = True
             self._on_ready(version.view)
