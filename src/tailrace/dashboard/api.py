@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 import httpx
 from starlette.applications import Starlette
@@ -24,6 +25,9 @@ from tailrace.dashboard.streams_api import list_streams
 from tailrace.dashboard.tail import tail
 from tailrace.dashboard.views_api import diff_view, explain_view, list_views, read_view, rebuild_view, roll_back_view
 from tailrace.errors import NotFound, TailraceError, Unavailable
+
+CLIENT_CLOSED_REQUEST = 499
+"""Nobody reads it; the name is nginx's."""
 
 
 def create_app(services: NodeServices) -> Starlette:
@@ -68,24 +72,42 @@ async def live(socket: WebSocket) -> None:
 
 
 async def query(request: Request) -> Response:
-    """Passed on to the query process, answer and all; if the client goes, the query is cancelled there."""
+    """Passed on to the query process, answer and all; if the client goes, before or within the answer, the query is cancelled there."""
     client: httpx.AsyncClient = request.app.state.query_client
     headers = {k: v for k, v in request.headers.items() if k in ("accept", "content-type")}
     sent = client.build_request(
         "POST", request.url.path, params=request.query_params, headers=headers, content=await request.body()
     )
     try:
-        answer = await client.send(sent, stream=True)
+        answer = await _unless_gone(request, client.send(sent, stream=True))
     except httpx.TransportError as error:
         raise Unavailable(
             "the query process is starting again", retry_after_s=1, hint="ask again in a second"
         ) from error
+    if answer is None:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
     kept = {
         k: v
         for k, v in answer.headers.items()
         if k in ("content-type", "content-length", "retry-after", "content-disposition")
     }
     return StreamingResponse(_body(answer), status_code=answer.status_code, headers=kept)
+
+
+async def _unless_gone(request: Request, sending: Coroutine[Any, Any, httpx.Response]) -> httpx.Response | None:
+    """What `sending` gets; None, and `sending` cancelled, if the client has closed its connection meanwhile."""
+    work, gone = asyncio.ensure_future(sending), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return await work if work.done() else None
+    finally:
+        for task in (work, gone):
+            task.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:

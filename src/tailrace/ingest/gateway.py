@@ -109,7 +109,7 @@ class Gateway:
             content=client.body() if has_body else None,
         )
         if has_body:
-            return await self._http.send(request, stream=True)
+            return await client.unless_gone(self._http.send(request, stream=True), body_first=True)
         try:
             return await client.unless_gone(self._http.send(request, stream=True))
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
@@ -128,6 +128,7 @@ class _Client:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._body_read = asyncio.Event()
 
     async def body(self) -> AsyncIterator[bytes]:
         while True:
@@ -136,11 +137,15 @@ class _Client:
                 raise _Gone
             yield message.get("body", b"")
             if not message.get("more_body", False):
+                self._body_read.set()
                 return
 
-    async def unless_gone(self, work: Coroutine[Any, Any, T]) -> T:
-        """The outcome of `work`, which is cancelled if the client closes its connection: raises _Gone then."""
-        task, watch = asyncio.ensure_future(work), asyncio.ensure_future(self._gone())
+    async def unless_gone(self, work: Coroutine[Any, Any, T], *, body_first: bool = False) -> T:
+        """The outcome of `work`, which is cancelled if the client closes its connection: raises _Gone then.
+
+        `body_first`: `work` reads the body; until that is done it notices itself.
+        """
+        task, watch = asyncio.ensure_future(work), asyncio.ensure_future(self._gone(body_first=body_first))
         try:
             await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
@@ -151,7 +156,9 @@ class _Client:
                 each.cancel()
             await asyncio.gather(task, watch, return_exceptions=True)
 
-    async def _gone(self) -> None:
+    async def _gone(self, *, body_first: bool) -> None:
+        if body_first:
+            await self._body_read.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
