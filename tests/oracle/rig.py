@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from tailrace.batch.compaction import CompactionPolicy, compact
 from tailrace.batch.consumer import consume
 from tailrace.batch.dead_letters import DeadLetterStore
 from tailrace.batch.lake.iceberg import IcebergLake
+from tailrace.batch.lake.reader import IcebergReader
 from tailrace.config.settings import RetentionSettings, StreamSettings
 from tailrace.errors import ShardClosed
 from tailrace.formats.base import Limits
@@ -25,7 +26,8 @@ from tailrace.serving.follower import Follower
 from tailrace.serving.handover import CycleReport, Handover
 from tailrace.serving.housekeeping import Housekeeping
 from tailrace.serving.ledger import ledger
-from tailrace.serving.merge import Merger, ViewQuery, rows_of
+from tailrace.serving.merge import Merger, ViewAnswer, ViewQuery, rows_of
+from tailrace.serving.past.read import PastAnswer, PastViews
 from tailrace.serving.pin import Pinned
 from tailrace.speed.backends.embedded import EmbeddedSpeed
 from tailrace.states.compaction import merge_tables
@@ -194,9 +196,21 @@ class Rig:
     def rows(self, view: str, query: ViewQuery | None = None, *, fresh: bool = True) -> Answered:
         """Columns and rows of the merged view; windows in microseconds. `fresh`: as people ask, up to the stream's end."""
         pinned = self.follower.fresh(view) if fresh else self.pinned
-        answer = self._merger.answer(pinned, view, query or ViewQuery())
-        rows = [(None if row[0] is None else parse_iso(row[0]), *row[1:]) for row in rows_of(answer.table)]
-        return list(answer.columns), rows
+        return _answered(self._merger.answer(pinned, view, query or ViewQuery()))
+
+    def rows_at(self, view: str, ends: Mapping[str, int], query: ViewQuery | None = None) -> Answered:
+        """The same of the lines before `ends`, by shard: as the query process computes it."""
+        return _answered(self.past(view, ends, query).answer)
+
+    def past(
+        self, view: str, ends: Mapping[str, int], query: ViewQuery | None = None, version: str | None = None
+    ) -> PastAnswer:
+        lake = IcebergReader(self._lake_dir)
+        try:
+            past = PastViews(self.stream, lake, self.store, self.states_dir, DEFAULT_FIELDS)
+            return past.answer(view, query or ViewQuery(), ends, version)
+        finally:
+            lake.close()
 
     @property
     def pinned(self) -> Pinned:
@@ -233,3 +247,8 @@ class Rig:
         if self.follower.pinned is not None:
             book = ledger(self.stream, self.follower.pinned)
             assert book["balanced"], book
+
+
+def _answered(answer: ViewAnswer) -> Answered:
+    rows = [(None if row[0] is None else parse_iso(row[0]), *row[1:]) for row in rows_of(answer.table)]
+    return list(answer.columns), rows

@@ -1,0 +1,141 @@
+"""Of what a shard's part of a past answer is made: whole segments, lake rows, lines of the stream. Pure.
+
+A segment counts as it is when the position is not before its end. What the position cuts through, or what no segment keeps as fine as
+it is asked for, is computed again from the lake's rows, and what the lake has not taken over yet from the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tailrace.batch.base import LakeFile, LakeSnapshot
+from tailrace.batch.recompute import ALL, Bounds
+from tailrace.errors import Expired, Invalid
+from tailrace.serving.merge import ViewQuery, data_range
+from tailrace.serving.sources import batch_sources
+from tailrace.states.levels import kept_from_us, widths_usable
+from tailrace.states.segment import Segment
+from tailrace.views import CompiledView
+
+EpochFrom = Callable[[LakeFile, int], int | None]
+"""A lake file, an offset -> the epoch of its first record at or after that offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPart:
+    """`segments`: read as they are. `files`: lake files of which the records in `epochs` (ranges, inclusive) and `bounds` are
+    computed again. `tail`: offsets [first, end) of the stream."""
+
+    shard: str
+    segments: tuple[Segment, ...] = ()
+    files: tuple[LakeFile, ...] = ()
+    epochs: tuple[tuple[int, int], ...] = ()
+    bounds: Bounds = ALL
+    tail: tuple[int, int] = (0, 0)
+
+    @property
+    def rows(self) -> int:
+        """Records and lines that may have to be looked at, from above."""
+        return sum(file.rows for file in self.files) + self.tail[1] - self.tail[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The windows that are asked for of a view, and of which records they are made: event times in [from_us, to_us)."""
+
+    view: CompiledView
+    query: ViewQuery
+
+    @property
+    def windows(self) -> tuple[int | None, int | None]:
+        return data_range(self.view, self.query)
+
+    def bounds(self, offset_end: int) -> Bounds:
+        from_us, to_us = self.windows
+        return Bounds(offset_end, from_us, None if to_us is None else to_us + self.view.window_us)
+
+    def fits(self, segment: Segment) -> bool:
+        """Whether the segment still keeps windows as short as they are needed, for all of the time asked for."""
+        widths = widths_usable(self.view.window_us, self.query.step_us, total=self.query.total)
+        kept_us = kept_from_us([segment], widths)
+        from_us, to_us = self.windows
+        if kept_us is not None and (from_us is None or from_us < kept_us):
+            return False
+        try:
+            batch_sources(self.view, [segment], self.query, from_us, to_us)
+        except Invalid:
+            return False
+        return True
+
+
+def plan_shard(
+    wanted: Wanted, shard: str, end: int, lake: LakeSnapshot, segments: Iterable[Segment], epoch_from: EpochFrom
+) -> ShardPart:
+    """The part of `shard`, of which the lines before offset `end` count. `segments`: of the view, of all shards.
+
+    Raises Expired if records that are needed one by one have been let go.
+    """
+    if end == 0:
+        return ShardPart(shard)
+    whole = whole_through(shard, end, lake, epoch_from)
+    mine = sorted((s for s in segments if s.shard == shard), key=lambda s: s.epoch_first)
+    used, covered = [], []
+    for segment in mine:
+        if not segment.overlaps(*wanted.windows):
+            covered.append(segment)
+        elif segment.epoch_last <= whole and (wanted.fits(segment) or _let_go(lake, shard) >= segment.epoch_first):
+            used.append(segment)
+            covered.append(segment)
+        elif segment.epoch_first <= min(whole + 1, _let_go(lake, shard)):
+            raise _expired(shard, segment.epoch_first, _let_go(lake, shard))
+    bounds = wanted.bounds(end)
+    epochs = tuple(_holes([(s.epoch_first, s.epoch_last) for s in covered], whole + 1))
+    files = tuple(
+        f
+        for f in lake.files
+        if f.shard_id == shard and bounds.meets(f) and any(f.epoch_first <= b and f.epoch_last >= a for a, b in epochs)
+    )
+    first = lake.mark(shard).last_offset + 1
+    return ShardPart(shard, tuple(used), files, epochs, bounds, (min(first, end), end))
+
+
+def whole_through(shard: str, end: int, lake: LakeSnapshot, epoch_from: EpochFrom) -> int:
+    """The last of the shard's epochs in the lake of which every record is before offset `end`.
+
+    Raises Expired where the records around `end` have been let go.
+    """
+    mark, let_go = lake.mark(shard), _let_go(lake, shard)
+    if end > mark.last_offset:
+        return mark.epoch
+    files = sorted((f for f in lake.files if f.shard_id == shard), key=lambda f: f.epoch_first)
+    at = next((n for n, file in enumerate(files) if file.offset_last >= end), len(files))
+    if let_go and at == 0 and (not files or end < files[0].offset_first):
+        raise _expired(shard, 1, let_go)
+    if at == len(files):
+        return mark.epoch
+    file = files[at]
+    cut = file.epoch_first if file.offset_first >= end else epoch_from(file, end)
+    return (file.epoch_last if cut is None else cut) - 1
+
+
+def _holes(covered: Sequence[tuple[int, int]], last: int) -> Iterator[tuple[int, int]]:
+    """Ranges of epochs from 1 to `last` that none of `covered` (ascending) holds."""
+    following = 1
+    for low, high in covered:
+        if following < low and following <= last:
+            yield following, min(low - 1, last)
+        following = max(following, high + 1)
+    if following <= last:
+        yield following, last
+
+
+def _let_go(lake: LakeSnapshot, shard: str) -> int:
+    return lake.trimmed[shard].through_epoch if shard in lake.trimmed else 0
+
+
+def _expired(shard: str, first: int, last: int) -> Expired:
+    return Expired(
+        f"epochs `{first}` to `{last}` of shard `{shard}` are needed record by record, and the lake has let them go",
+        hint="ask at a younger position; a pin keeps its result, and retention.lake_age_s says how long the lake keeps records",
+    )
