@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tailrace.batch.base import LakeFile, LakeSnapshot
 from tailrace.batch.recompute import ALL, Bounds
 from tailrace.errors import Expired, Invalid
+from tailrace.model.window import iso
 from tailrace.serving.merge import ViewQuery, data_range
 from tailrace.serving.sources import batch_sources
 from tailrace.states.levels import kept_from_us, widths_usable
@@ -78,17 +79,20 @@ def plan_shard(
     """
     if end == 0:
         return ShardPart(shard)
-    whole = whole_through(shard, end, lake, epoch_from)
+    whole, let_go = whole_through(shard, end, lake, epoch_from), _let_go(lake, shard)
     mine = sorted((s for s in segments if s.shard == shard), key=lambda s: s.epoch_first)
-    used, covered = [], []
+    used: list[Segment] = []
+    covered: list[Segment] = []
     for segment in mine:
         if not segment.overlaps(*wanted.windows):
             covered.append(segment)
-        elif segment.epoch_last <= whole and (wanted.fits(segment) or _let_go(lake, shard) >= segment.epoch_first):
+        elif segment.epoch_last <= whole and wanted.fits(segment):
             used.append(segment)
             covered.append(segment)
-        elif segment.epoch_first <= min(whole + 1, _let_go(lake, shard)):
-            raise _expired(shard, segment.epoch_first, _let_go(lake, shard))
+        elif segment.epoch_first <= min(whole + 1, let_go):
+            if segment.epoch_last <= whole:
+                raise _windows_gone(wanted, segment)
+            raise _expired(shard, segment.epoch_first, let_go)
     bounds = wanted.bounds(end)
     epochs = tuple(_holes([(s.epoch_first, s.epoch_last) for s in covered], whole + 1))
     files = tuple(
@@ -138,4 +142,13 @@ def _expired(shard: str, first: int, last: int) -> Expired:
     return Expired(
         f"epochs `{first}` to `{last}` of shard `{shard}` are needed record by record, and the lake has let them go",
         hint="ask at a younger position; a pin keeps its result, and retention.lake_age_s says how long the lake keeps records",
+    )
+
+
+def _windows_gone(wanted: Wanted, segment: Segment) -> Expired:
+    start = max((level.kept_from_us for level in segment.levels() if level.kept_from_us is not None), default=0)
+    return Expired(
+        f"view `{wanted.view.name}` no longer keeps all windows before {iso(start)} as short as they are asked for,"
+        " and the lake has let go of their records",
+        hint=f"ask from={iso(start)}, or with a longer step; a pin keeps its result",
     )
