@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from tailrace.batch.base import LakeSnapshot
 from tailrace.batch.compaction import CompactionPolicy, compact
 from tailrace.batch.consumer import consume
 from tailrace.batch.dead_letters import DeadLetterStore
 from tailrace.batch.lake.iceberg import IcebergLake
 from tailrace.batch.lake.reader import IcebergReader
+from tailrace.batch.retention import retain
 from tailrace.config.settings import RetentionSettings, StreamSettings
 from tailrace.errors import ShardClosed
 from tailrace.formats.base import Limits
@@ -172,6 +175,12 @@ class Rig:
             continue
         self._lake.clean()
 
+    def let_lake_go(self, through: int) -> None:
+        """Files of epochs up to `through` that batch has covered, of every shard."""
+        assert self._lake is not None, "the batch process runs"
+        frontier = {shard: min(through, epoch) for shard, epoch in self.frontier().items()}
+        retain(self._lake, frontier, self.clock.now_us() + 1)
+
     def keep_house(self) -> None:
         """What batch does between its cycles: the stream keeps a day, everything else all it has."""
         assert self._lake is not None, "the batch process runs"
@@ -205,12 +214,21 @@ class Rig:
     def past(
         self, view: str, ends: Mapping[str, int], query: ViewQuery | None = None, version: str | None = None
     ) -> PastAnswer:
+        with self.past_views() as past:
+            return past.answer(view, query or ViewQuery(), ends, version)
+
+    @contextmanager
+    def past_views(self) -> Iterator[PastViews]:
+        """As the query process has it."""
         lake = IcebergReader(self._lake_dir)
         try:
-            past = PastViews(self.stream, lake, self.store, self.states_dir, DEFAULT_FIELDS)
-            return past.answer(view, query or ViewQuery(), ends, version)
+            yield PastViews(self.stream, lake, self.store, self.states_dir, DEFAULT_FIELDS)
         finally:
             lake.close()
+
+    def lake_now(self) -> LakeSnapshot:
+        assert self._lake is not None, "the batch process runs"
+        return self._lake.current()
 
     @property
     def pinned(self) -> Pinned:
