@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from decimal import Decimal
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
@@ -43,8 +46,8 @@ class Difference(msgspec.Struct, kw_only=True):
     stored_rows: int
     recomputed_rows: int
     row: int | None = None
-    stored: msgspec.Raw | None = None
-    recomputed: msgspec.Raw | None = None
+    stored: list[Any] | None = None
+    recomputed: list[Any] | None = None
 
 
 def absolute(query: Mapping[str, Any], now_us: int) -> dict[str, str]:
@@ -80,16 +83,28 @@ def count_rows(answered: Answered) -> int:
 
 
 def compared(stored: bytes, found: bytes) -> Difference | None:
-    """None if both results are the same, byte by byte."""
+    """None if both results hold the same values, digit by digit; how JSON writes them may change with time."""
     if stored == found:
         return None
-    before, after = (msgspec.json.decode(each, type=Result) for each in (stored, found))
-    left, right = (msgspec.json.decode(each.rows, type=list[msgspec.Raw]) for each in (before, after))
-    differing = next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if bytes(a) != bytes(b)), None)
-    if differing is None and len(left) != len(right):
-        differing = min(len(left), len(right))
-    difference = Difference(stored_rows=len(left), recomputed_rows=len(right), row=differing)
-    if differing is not None:
-        difference.stored = left[differing] if differing < len(left) else None
-        difference.recomputed = right[differing] if differing < len(right) else None
-    return difference
+    before, after = _values(stored), _values(found)
+    if before == after:
+        return None
+    left, right = before["rows"], after["rows"]
+    row = next((n for n, (a, b) in enumerate(zip_longest(left, right)) if a != b), None)
+    return Difference(
+        stored_rows=len(left),
+        recomputed_rows=len(right),
+        row=row,
+        stored=_row(left, row),
+        recomputed=_row(right, row),
+    )
+
+
+def _values(result: bytes) -> dict[str, Any]:
+    """Every number exactly."""
+    found: dict[str, Any] = json.loads(result, parse_float=Decimal)
+    return found
+
+
+def _row(rows: list[Any], at: int | None) -> list[Any] | None:
+    return rows[at] if at is not None and at < len(rows) else None
