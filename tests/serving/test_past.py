@@ -17,6 +17,7 @@ from tailrace.model.window import parse_iso
 from tailrace.serving.merge import ViewQuery
 from tailrace.serving.past import read as module
 from tailrace.serving.past.plan import Wanted, plan_shard
+from tailrace.states.manifest import Manifest, ViewStates
 from tailrace.states.segment import Segment
 from tailrace.views import compile_view
 from tests.oracle.rig import Rig
@@ -165,24 +166,55 @@ def test_a_changed_view_answers_for_its_old_positions_too(rig: Rig) -> None:
         rig.past("own", at)
 
 
-def test_what_the_lake_has_let_go_is_named_unless_states_hold_just_that(rig: Rig) -> None:
+def test_without_the_lake_it_is_exact_where_segments_end_and_refused_within(rig: Rig) -> None:
     answers = recorded(rig, 2)
     rig.let_lake_go(99)
-    assert not any(source(rig, answers[1][0])[1:]), "two segments a shard, not merged yet"
-    assert rig.rows_at("own", answers[1][0])[1] == answers[1][1]
+    for at, rows in answers:
+        assert rig.rows_at("own", at)[1] == rows, "two segments a shard, not merged yet"
+        assert not any(source(rig, at)[1:])
+    within = {shard: end - 1 for shard, end in answers[0][0].items()}
     with pytest.raises(Expired, match="epochs `1` to `2` of shard"):
-        rig.past("own", answers[0][0])
+        rig.past("own", within)
     answers += recorded(rig, 3)
     assert len(rig.store.current().views["own"].segments) < 6, "merged by now"
-    with pytest.raises(Expired, match="record by record"):
-        rig.past("own", answers[1][0])
-    with pytest.raises(Expired):
-        rig.past("own", answers[2][0])
+    for at, _ in answers[:3]:
+        with pytest.raises(Expired, match="record by record"):
+            rig.past("own", at)
     assert rig.rows_at("own", answers[-1][0])[1] == answers[-1][1]
-    nothing = dict.fromkeys(ends(rig), 0)
-    assert total(rig, nothing) == 0
+    assert total(rig, dict.fromkeys(ends(rig), 0)) == 0
     elsewhere = ViewQuery(from_us=parse_iso("2027-01-01T00:00:00Z"))
     assert rig.past("own", answers[2][0], elsewhere).answer.table.num_rows == 0, "no window of them is asked for"
+
+
+def test_segments_from_before_offsets_were_kept_serve_as_well(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = recorded(rig, 2)
+    found = module._states
+
+    def older(manifest: Manifest, name: str, version: str | None) -> ViewStates:
+        states = found(manifest, name, version)
+        return structs.replace(states, segments=tuple(structs.replace(s, offsets=None) for s in states.segments))
+
+    monkeypatch.setattr(module, "_states", older)
+    for at, rows in answers:
+        assert rig.rows_at("own", at)[1] == rows
+        assert not any(source(rig, at)[1:])
+        within = {shard: end // 2 for shard, end in at.items()}
+        assert 0 < total(rig, within) < sum(int(str(row[1])) for row in rows)
+    rig.let_lake_go(99)
+    assert rig.rows_at("own", answers[1][0])[1] == answers[1][1]
+    with pytest.raises(Expired):
+        rig.past("own", answers[0][0])
+
+
+def test_a_view_from_after_the_lake_let_go_does_not_answer_for_before(rig: Rig) -> None:
+    answers = recorded(rig, 2)
+    rig.let_lake_go(1)
+    (rig.views_dir / "young.sql").write_text(COUNT.replace("own", "young"))
+    rig.settle()
+    rig.settle()
+    assert rig.past("young", answers[1][0]).states.absent
+    with pytest.raises(Expired, match="let them go"):
+        rig.past("young", answers[0][0])
 
 
 def test_windows_that_states_have_let_go_are_computed_again_while_the_lake_has_them(rig: Rig) -> None:
@@ -191,11 +223,12 @@ def test_windows_that_states_have_let_go_are_computed_again_while_the_lake_has_t
     view, at = compile_view(COUNT, DEFAULT_FIELDS), ends(rig)
     manifest, lake = rig.store.current(), rig.lake_now()
     cut_us = parse_iso("2026-11-22T10:00:30Z")
-    segments = [_without(s, cut_us) for s in manifest.views["own"].segments]
-    shard = max(segments, key=lambda s: s.records).shard
+    whole = manifest.views["own"]
+    states = structs.replace(whole, segments=tuple(_without(s, cut_us) for s in whole.segments))
+    shard = max(states.segments, key=lambda s: s.records).shard
 
     def planned(query: ViewQuery) -> tuple[int, int]:
-        part = plan_shard(Wanted(view, query), shard, at[shard], lake, segments, lambda file, offset: None)
+        part = plan_shard(Wanted(view, query), shard, at[shard], lake, states, lambda file, offset: None)
         return len(part.segments), len(part.files)
 
     assert planned(ViewQuery()) == (0, 1)

@@ -69,11 +69,21 @@ def recompute(
     view: CompiledView, files: Sequence[LakeFile], shard_id: str, epoch_first: int, epoch_last: int, fields: Fields
 ) -> tuple[States, int]:
     """`RecomputeEngine.states` on an engine that the calling thread keeps."""
-    engine = getattr(_LOCAL, "engine", None)
+    return _engine(fields).states(view, files, shard_id, epoch_first, epoch_last)
+
+
+def offset_range(
+    files: Sequence[LakeFile], shard_id: str, epoch_first: int, epoch_last: int, fields: Fields
+) -> tuple[int, int] | None:
+    """`RecomputeEngine.offsets` on an engine that the calling thread keeps."""
+    return _engine(fields).offsets(files, shard_id, epoch_first, epoch_last)
+
+
+def _engine(fields: Fields) -> RecomputeEngine:
+    engine: RecomputeEngine | None = getattr(_LOCAL, "engine", None)
     if engine is None or engine.fields != fields:
         engine = _LOCAL.engine = RecomputeEngine(fields)
-    states: tuple[States, int] = engine.states(view, files, shard_id, epoch_first, epoch_last)
-    return states
+    return engine
 
 
 class RecomputeEngine:
@@ -138,6 +148,30 @@ class RecomputeEngine:
             self._connection.execute(f"DROP VIEW IF EXISTS {_RECORDS}")
             self._connection.unregister(_ROWS)
         return {name: found[name].cast(schema) for name, schema in schemas(view).items()}, count
+
+    def offsets(
+        self, files: Sequence[LakeFile], shard_id: str, epoch_first: int, epoch_last: int
+    ) -> tuple[int, int] | None:
+        """First and last offset of the records of `shard_id` in those epochs; None if there are none."""
+        mine = [
+            f for f in files if f.shard_id == shard_id and f.epoch_first <= epoch_last and f.epoch_last >= epoch_first
+        ]
+        found: list[tuple[int, int]] = []
+        for file in mine:
+            if epoch_first <= file.epoch_first and file.epoch_last <= epoch_last:
+                found.append((file.offset_first, file.offset_last))
+                continue
+            CHECKED.check(file.path, file.checksum)
+            sql = (
+                f"SELECT min(_offset) AS a, max(_offset) AS b FROM read_parquet({path_text(file)})"
+                f" WHERE _epoch BETWEEN {epoch_first:d} AND {epoch_last:d}"
+            )
+            [row] = self._run(sql, [file]).to_pylist()
+            if row["a"] is not None:
+                found.append((row["a"], row["b"]))
+        if not found:
+            return None
+        return min(first for first, _ in found), max(last for _, last in found)
 
     def epoch_from(self, file: LakeFile, offset: int) -> int | None:
         """The epoch of the file's first record at or after `offset`. Raises Corrupt if the file cannot be read."""

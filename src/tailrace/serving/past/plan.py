@@ -6,7 +6,7 @@ it is asked for, is computed again from the lake's rows, and what the lake has n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tailrace.batch.base import LakeFile, LakeSnapshot
@@ -16,6 +16,7 @@ from tailrace.model.window import iso
 from tailrace.serving.merge import ViewQuery, data_range
 from tailrace.serving.sources import batch_sources
 from tailrace.states.levels import kept_from_us, widths_usable
+from tailrace.states.manifest import ViewStates
 from tailrace.states.segment import Segment
 from tailrace.views import CompiledView
 
@@ -71,37 +72,45 @@ class Wanted:
 
 
 def plan_shard(
-    wanted: Wanted, shard: str, end: int, lake: LakeSnapshot, segments: Iterable[Segment], epoch_from: EpochFrom
+    wanted: Wanted, shard: str, end: int, lake: LakeSnapshot, states: ViewStates, epoch_from: EpochFrom
 ) -> ShardPart:
-    """The part of `shard`, of which the lines before offset `end` count. `segments`: of the view, of all shards.
+    """The part of `shard`, of which the lines before offset `end` count.
 
     Raises Expired if records that are needed one by one have been let go.
     """
     if end == 0:
         return ShardPart(shard)
-    whole, let_go = whole_through(shard, end, lake, epoch_from), _let_go(lake, shard)
-    mine = sorted((s for s in segments if s.shard == shard), key=lambda s: s.epoch_first)
+    mine = sorted((s for s in states.segments if s.shard == shard), key=lambda s: s.epoch_first)
+    files = [f for f in lake.files if f.shard_id == shard]
+    let_go = _let_go(lake, shard)
+    # Only segments that are older than their offsets need it.
+    whole = whole_through(shard, end, lake, epoch_from) if any(s.records and not s.offsets for s in mine) else 0
+    if states.absent.get(shard) and end <= min([lake.mark(shard).last_offset, *_firsts(mine, files)]):
+        raise _expired(shard, 1, let_go)
     used: list[Segment] = []
     covered: list[Segment] = []
     for segment in mine:
-        if not segment.overlaps(*wanted.windows):
+        ends = segment.offsets[1] < end if segment.offsets else segment.epoch_last <= whole
+        if not segment.overlaps(*wanted.windows) or (segment.offsets and segment.offsets[0] >= end):
             covered.append(segment)
-        elif segment.epoch_last <= whole and wanted.fits(segment):
+        elif ends and wanted.fits(segment):
             used.append(segment)
             covered.append(segment)
-        elif segment.epoch_first <= min(whole + 1, let_go):
-            if segment.epoch_last <= whole:
-                raise _windows_gone(wanted, segment)
-            raise _expired(shard, segment.epoch_first, let_go)
+        elif segment.epoch_first <= let_go and (segment.offsets or segment.epoch_first <= whole + 1):
+            raise _windows_gone(wanted, segment) if ends else _expired(shard, segment.epoch_first, let_go)
     bounds = wanted.bounds(end)
-    epochs = tuple(_holes([(s.epoch_first, s.epoch_last) for s in covered], whole + 1))
-    files = tuple(
-        f
-        for f in lake.files
-        if f.shard_id == shard and bounds.meets(f) and any(f.epoch_first <= b and f.epoch_last >= a for a, b in epochs)
+    epochs = tuple(_holes([(s.epoch_first, s.epoch_last) for s in covered], lake.mark(shard).epoch))
+    read = tuple(
+        f for f in files if bounds.meets(f) and any(f.epoch_first <= b and f.epoch_last >= a for a, b in epochs)
     )
     first = lake.mark(shard).last_offset + 1
-    return ShardPart(shard, tuple(used), files, epochs, bounds, (min(first, end), end))
+    return ShardPart(shard, tuple(used), read, epochs, bounds, (min(first, end), end))
+
+
+def _firsts(segments: Sequence[Segment], files: Sequence[LakeFile]) -> Iterator[int]:
+    """Offsets of the first records that states or lake have; what is older was let go before the view was built."""
+    yield from (segment.offsets[0] for segment in segments if segment.offsets)
+    yield from (file.offset_first for file in files)
 
 
 def whole_through(shard: str, end: int, lake: LakeSnapshot, epoch_from: EpochFrom) -> int:

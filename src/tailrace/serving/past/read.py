@@ -29,7 +29,6 @@ from tailrace.serving.sql.blocks import BlockCache
 from tailrace.serving.sql.failures import Interrupted
 from tailrace.serving.sql.logs import logs_schema
 from tailrace.states.manifest import Manifest, ManifestStore, ViewStates
-from tailrace.states.segment import Segment
 from tailrace.states.tables import StateTables, concat_states
 from tailrace.stream.base import StreamBackend
 from tailrace.views import CompiledView, compiled_or_none
@@ -179,7 +178,7 @@ class PastRead:
         view = self._compiled(states)
         check_step(view, query)
         lake = past.lake.current()
-        parts = self._plan(Wanted(view, query), shards, ends, lake, states.segments)
+        parts = self._plan(Wanted(view, query), shards, ends, lake, states)
         lake_states, from_lake = self._from_lake(view, parts)
         tail_states, from_stream = self._from_stream(view, parts)
         used = [segment for part in parts for segment in part.segments]
@@ -204,9 +203,9 @@ class PastRead:
         shards: Sequence[Shard],
         ends: Mapping[str, int],
         lake: LakeSnapshot,
-        kept: Sequence[Segment],
+        states: ViewStates,
     ) -> list[ShardPart]:
-        parts = [plan_shard(wanted, s.id, ends.get(s.id, 0), lake, kept, self._engine.epoch_from) for s in shards]
+        parts = [plan_shard(wanted, s.id, ends.get(s.id, 0), lake, states, self._engine.epoch_from) for s in shards]
         rows = sum(part.rows for part in parts)
         if rows > ROWS_MAX:
             raise TooLarge(
