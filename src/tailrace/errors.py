@@ -6,6 +6,7 @@
     |   +-- TooLarge           send less at once (413)
     |   +-- NotFound           ask for something that exists (404)
     |   +-- Timeout            ask for less: it took too long (408)
+    |   +-- Expired            ask about something younger: what it needs has been let go (410)
     +-- Unavailable            ask again after `retry_after_s` (503)
     |   +-- Backpressure       the same, because a queue is full (429)
     +-- Conflict               somebody else was first: read again, then decide (409)
@@ -67,6 +68,11 @@ class NotFound(Invalid):
 class Timeout(Invalid):
     code = "timeout"
     http_status = 408
+
+
+class Expired(Invalid):
+    code = "expired"
+    http_status = 410
 
 
 class Unavailable(TailraceError):

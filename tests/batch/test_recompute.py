@@ -11,9 +11,9 @@ import pytest
 
 from tailrace.batch import recompute as module
 from tailrace.batch.base import LakeFile
-from tailrace.batch.consumer import consume
+from tailrace.batch.consumer import consume, lake_rows
 from tailrace.batch.lake.iceberg import IcebergLake
-from tailrace.batch.recompute import RecomputeEngine, in_chunks, recompute
+from tailrace.batch.recompute import Bounds, RecomputeEngine, in_chunks, offset_range, recompute
 from tailrace.errors import Corrupt, Unavailable
 from tailrace.model.fields import DEFAULT_FIELDS, Field, FieldKind, Fields
 from tailrace.runtime.clock import ManualClock
@@ -98,6 +98,46 @@ def test_chunks_do_not_change_it(
     tables, records = RecomputeEngine(DEFAULT_FIELDS).states(view, lake.files(), A, 1, EPOCHS)
     assert rows(tables) == rows(direct(view, stream, 1, EPOCHS))
     assert records == 56 * EPOCHS
+
+
+@pytest.mark.parametrize("end", [0, 1, 6, 35, 150, 179, EPOCHS * PER_EPOCH])
+def test_only_records_before_an_offset_and_in_a_time_are_taken(
+    end: int, stream: MemoryStream, lake: IcebergLake
+) -> None:
+    """From files, and from the same records in memory."""
+    view = shipped()[0]
+    records = plain(
+        concat([lake_rows(b) for b in stream.read(ReadRequest(A, 0, max_blocks=1000))], logs_schema(DEFAULT_FIELDS)),
+        logs_schema(DEFAULT_FIELDS),
+    )
+    times = records["timestamp"].cast(pa.int64())
+    bounds = Bounds(end, 1_790_000_000_000_000, pa.compute.max(times).as_py())
+    offsets = records["_offset"].to_pylist()
+    inside = [o < end and bounds.from_us <= t < bounds.to_us for o, t in zip(offsets, times.to_pylist(), strict=True)]
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("records", records.filter(pa.array(inside)))
+        statements = partial_statements(view, "records")
+        expected = {n: connection.sql(s).to_arrow_table().cast(schemas(view)[n]) for n, s in statements.items()}
+    engine = RecomputeEngine(DEFAULT_FIELDS)
+    for tables, count in (
+        engine.states(view, lake.files(), A, 1, EPOCHS, bounds),
+        engine.states_of(view, records, bounds),
+    ):
+        assert rows(tables) == rows(expected)
+        assert count == sum(inside)
+
+
+def test_offsets_of_epochs_are_those_of_their_records(lake: IcebergLake) -> None:
+    """The sixth and the seventh line of each block are dead letters; a file holds three epochs."""
+    files = lake.files()
+    assert [(f.offset_first, f.offset_last) for f in files] == [(0, 179), (180, 359), (360, 479)]
+    assert offset_range(files, A, 1, EPOCHS, DEFAULT_FIELDS) == (0, 479)
+    assert offset_range(files, A, 2, 2, DEFAULT_FIELDS) == (60, 119)
+    assert offset_range(files, A, 3, 4, DEFAULT_FIELDS) == (120, 239)
+    assert offset_range(files, A, 9, 12, DEFAULT_FIELDS) is None
+    engine = RecomputeEngine(DEFAULT_FIELDS)
+    assert [engine.epoch_from(files[0], offset) for offset in (0, 59, 60, 179, 180)] == [1, 1, 2, 3, None]
 
 
 def test_other_shards_and_epochs_are_not_read(lake: IcebergLake) -> None:

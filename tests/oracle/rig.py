@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from tailrace.batch.base import LakeSnapshot
 from tailrace.batch.compaction import CompactionPolicy, compact
 from tailrace.batch.consumer import consume
 from tailrace.batch.dead_letters import DeadLetterStore
 from tailrace.batch.lake.iceberg import IcebergLake
+from tailrace.batch.lake.reader import IcebergReader
+from tailrace.batch.retention import retain
 from tailrace.config.settings import RetentionSettings, StreamSettings
 from tailrace.errors import ShardClosed
 from tailrace.formats.base import Limits
@@ -25,7 +29,8 @@ from tailrace.serving.follower import Follower
 from tailrace.serving.handover import CycleReport, Handover
 from tailrace.serving.housekeeping import Housekeeping
 from tailrace.serving.ledger import ledger
-from tailrace.serving.merge import Merger, ViewQuery, rows_of
+from tailrace.serving.merge import Merger, ViewAnswer, ViewQuery, rows_of
+from tailrace.serving.past.read import PastAnswer, PastViews
 from tailrace.serving.pin import Pinned
 from tailrace.speed.backends.embedded import KEYS_MAX, EmbeddedSpeed
 from tailrace.states.compaction import merge_tables
@@ -178,6 +183,12 @@ class Rig:
             continue
         self._lake.clean()
 
+    def let_lake_go(self, through: int) -> None:
+        """Files of epochs up to `through` that batch has covered, of every shard."""
+        assert self._lake is not None, "the batch process runs"
+        frontier = {shard: min(through, epoch) for shard, epoch in self.frontier().items()}
+        retain(self._lake, frontier, self.clock.now_us() + 1)
+
     def keep_house(self) -> None:
         """What batch does between its cycles: the stream keeps a day, everything else all it has."""
         assert self._lake is not None, "the batch process runs"
@@ -202,9 +213,30 @@ class Rig:
     def rows(self, view: str, query: ViewQuery | None = None, *, fresh: bool = True) -> Answered:
         """Columns and rows of the merged view; windows in microseconds. `fresh`: as people ask, up to the stream's end."""
         pinned = self.follower.fresh(view) if fresh else self.pinned
-        answer = self._merger.answer(pinned, view, query or ViewQuery())
-        rows = [(None if row[0] is None else parse_iso(row[0]), *row[1:]) for row in rows_of(answer.table)]
-        return list(answer.columns), rows
+        return _answered(self._merger.answer(pinned, view, query or ViewQuery()))
+
+    def rows_at(self, view: str, ends: Mapping[str, int], query: ViewQuery | None = None) -> Answered:
+        """The same of the lines before `ends`, by shard: as the query process computes it."""
+        return _answered(self.past(view, ends, query).answer)
+
+    def past(
+        self, view: str, ends: Mapping[str, int], query: ViewQuery | None = None, version: str | None = None
+    ) -> PastAnswer:
+        with self.past_views() as past:
+            return past.answer(view, query or ViewQuery(), ends, version)
+
+    @contextmanager
+    def past_views(self) -> Iterator[PastViews]:
+        """As the query process has it."""
+        lake = IcebergReader(self._lake_dir)
+        try:
+            yield PastViews(self.stream, lake, self.store, self.states_dir, DEFAULT_FIELDS)
+        finally:
+            lake.close()
+
+    def lake_now(self) -> LakeSnapshot:
+        assert self._lake is not None, "the batch process runs"
+        return self._lake.current()
 
     @property
     def pinned(self) -> Pinned:
@@ -241,3 +273,8 @@ class Rig:
         if self.follower.pinned is not None:
             book = ledger(self.stream, self.follower.pinned)
             assert book["balanced"], book
+
+
+def _answered(answer: ViewAnswer) -> Answered:
+    rows = [(None if row[0] is None else parse_iso(row[0]), *row[1:]) for row in rows_of(answer.table)]
+    return list(answer.columns), rows

@@ -23,6 +23,7 @@ from tailrace.errors import NotFound, ShardClosed
 from tailrace.model.fields import DEFAULT_FIELDS
 from tailrace.serving.dead_letters import DeadLetters
 from tailrace.serving.ledger import booked
+from tailrace.serving.merge import ViewQuery
 from tailrace.states.manifest import Book
 from tailrace.stream.base import LedgerCounts, ProducerStamp, Resharded
 from tailrace.views import compile_view
@@ -67,6 +68,13 @@ OWN = {
     ),
     "spread": replace(SPREAD, name="own"),
 }
+PAST: list[dict[str, int]] = [
+    {},
+    {"from_us": NOW_MS * 1000 - 20 * SECOND_US},
+    {"from_us": NOW_MS * 1000 - 3 * DAY_MS * 1000 - 15 * SECOND_US, "to_us": NOW_MS * 1000 - 10 * SECOND_US},
+    {"step_us": 60 * SECOND_US, "to_us": NOW_MS * 1000},
+]
+"""What is asked when somebody looks back: all of it, and pruned."""
 OWN_VERSIONS = {compile_view(sql, DEFAULT_FIELDS).version: OWN[kind] for kind, sql in OWN_SQL.items()}
 
 ages_ms = st.one_of(
@@ -109,6 +117,7 @@ class Life(RuleBasedStateMachine):
         self.stored: dict[tuple[str, int], Record | None] = {}
         self.deduplicated = self.posted = 0
         self.sent: list[tuple[ProducerStamp, list[bytes]]] = []
+        self.positions: list[dict[str, int]] = []
 
     def teardown(self) -> None:
         if hasattr(self, "rig"):
@@ -211,6 +220,26 @@ class Life(RuleBasedStateMachine):
                 pinned = self.rig.follower.fresh(name)
                 ends = {shard.id: self.rig.stream.end(shard.id).next_offset for shard in self.rig.stream.shards()}
                 assert pinned.speed.of(compiled.version).next_offsets == ends
+        self.positions.append({s.id: self.rig.stream.end(s.id).next_offset for s in self.rig.stream.shards()})
+
+    @rule(data=st.data(), query=st.sampled_from(PAST))
+    def somebody_looks_back(self, data: st.DataObject, query: dict[str, int]) -> None:
+        """At a position that was given out, or anywhere before: also within a block, and whatever batch has merged since."""
+        if not self.positions:
+            return
+        ends = data.draw(st.sampled_from(self.positions))
+        if data.draw(st.booleans()):
+            ends = {shard: data.draw(st.integers(0, end)) for shard, end in ends.items()}
+        if views := sorted(self.rig.store.current().views):
+            self.looks_back(data.draw(st.sampled_from(views)), ends, query)
+
+    def looks_back(self, name: str, ends: Mapping[str, int], query: Mapping[str, int]) -> None:
+        shipped = {view.name: view for view in SHIPPED}
+        model = shipped.get(name) or OWN_VERSIONS[self.rig.store.current().views[name].version]
+        asked = {key: us for key, us in query.items() if key != "step_us" or us % model.window_us == 0}
+        columns, rows = self.rig.rows_at(name, ends, ViewQuery(**asked))
+        assert columns == model.columns
+        assert rows == expected_rows(model, self._before(ends), **asked), (name, ends, asked)
 
     @rule()
     def node_looks(self) -> None:
@@ -392,6 +421,10 @@ def test_a_whole_life_in_one_order(tmp_path: Path) -> None:
             step()
             life.views_equal_the_model()
             life.nothing_is_lost_and_the_layers_agree()
+        for n, ends in enumerate(life.positions):
+            for name in ("own", SHIPPED[n % len(SHIPPED)].name):
+                life.looks_back(name, ends, PAST[n % len(PAST)])
+        assert len(life.positions) > 6
         pinned = life.rig.pinned
         assert set(pinned.views) == {"own", *(view.name for view in SHIPPED)}
         assert OWN_VERSIONS[pinned.views["own"].version] is OWN["slow"]

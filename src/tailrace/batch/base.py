@@ -28,7 +28,7 @@ class LakeFile:
 
     `time_min_us`..`time_max_us`: the event times in it, inclusive; `arrived_min_us`..`arrived_max_us`: when its records reached
     the stream. `columns`: those it has; a field that the configuration got later is not among them. `schema`: the same with their
-    types (None: those of now). `checksum`: CRC-32 of its bytes; older files have none.
+    types (None: those of now). `checksum`: CRC-32 of its bytes; older files have none. `offset_first`..`offset_last`: of its records.
     """
 
     path: Path
@@ -44,6 +44,8 @@ class LakeFile:
     arrived_max_us: int = 0
     schema: pa.Schema | None = None
     checksum: int | None = None
+    offset_first: int = 0
+    offset_last: int = -1
 
 
 @dataclass(frozen=True, slots=True)

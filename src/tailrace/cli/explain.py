@@ -9,7 +9,6 @@ import typer
 from tailrace.cli.client import Client, node_url
 from tailrace.cli.options import AsJson, Url
 from tailrace.cli.output import console, print_json
-from tailrace.errors import Invalid
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -78,16 +77,10 @@ def explain(
 
 def _instant(text: str) -> str:
     """ISO text of what a person writes. Raises Invalid for what is no instant."""
-    from tailrace.model.window import duration_us, iso, parse_iso
+    from tailrace.model.window import instant_us, iso
     from tailrace.runtime.clock import SystemClock
 
-    try:
-        if not text.startswith("now"):
-            return iso(parse_iso(text))
-        ago_us = duration_us(text.removeprefix("now-")) if text != "now" else 0
-    except Invalid as error:
-        raise Invalid(error.message, hint="write it like now, now-30s or 2026-11-22T10:00:00Z") from error
-    return iso(SystemClock().now_us() - ago_us)
+    return iso(instant_us(text, SystemClock().now_us()))
 
 
 def show(out: Console, found: dict[str, Any], kinds: dict[str, str]) -> None:

@@ -20,6 +20,7 @@ from tailrace.cli import (
     endpoints,
     explain,
     formats,
+    pins,
     produce,
     query,
     shards,
@@ -66,6 +67,7 @@ app.command("query")(ending_with_reader(query.query))
 app.command("explain")(ending_with_reader(explain.explain))
 app.add_typer(view_versions.app, name="views")
 app.add_typer(streams.app, name="streams")
+app.add_typer(pins.app, name="pins")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(shards.app, name="shards")
 app.add_typer(formats.app, name="formats")

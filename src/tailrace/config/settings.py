@@ -130,5 +130,9 @@ class Settings:
         return self.data_dir / "manifest.db"
 
     @property
+    def pins_path(self) -> Path:
+        return self.data_dir / "pins.db"
+
+    @property
     def dead_letters_path(self) -> Path:
         return self.data_dir / "deadletters.db"

@@ -18,6 +18,7 @@ from tailrace.dashboard.dead_letters_api import list_dead_letters, read_dead_let
 from tailrace.dashboard.encode import error_response, json_response
 from tailrace.dashboard.live import LiveSession
 from tailrace.dashboard.openapi import document
+from tailrace.dashboard.pins_api import add_pin, list_pins, read_pin, remove_pin
 from tailrace.dashboard.pipeline_api import healthz, metrics, pipeline, readyz
 from tailrace.dashboard.services import NodeServices
 from tailrace.dashboard.shards_api import list_shards, merge_shards, split_shard
@@ -46,6 +47,10 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/deadletters", list_dead_letters),
             Route("/v1/deadletters/redrive", redrive, methods=["POST"]),
             Route("/v1/deadletters/{id}", read_dead_letter),
+            Route("/v1/pins", list_pins),
+            Route("/v1/pins", add_pin, methods=["POST"]),
+            Route("/v1/pins/{id}", read_pin),
+            Route("/v1/pins/{id}", remove_pin, methods=["DELETE"]),
             Route("/v1/shards", list_shards),
             Route("/v1/shards/{id}/split", split_shard, methods=["POST"]),
             Route("/v1/shards/{id}/merge", merge_shards, methods=["POST"]),

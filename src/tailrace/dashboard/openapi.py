@@ -19,6 +19,29 @@ _REDRIVE = {
         "preview": {"type": "boolean", "default": False},
     },
 }
+_PIN: dict[str, Any] = {
+    "id": {"type": "string"},
+    "view": {"type": "string"},
+    "version": {"type": "string"},
+    "query": {"type": "object", "additionalProperties": {"type": "string"}},
+    "position": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+    "position_token": {"type": "string"},
+    "created": {"type": "string"},
+    "row_count": {"type": "integer"},
+    "bytes": {"type": "integer", "description": "of the result as JSON"},
+}
+_PINNED: dict[str, Any] = {
+    "columns": {"type": "array", "items": {"type": "string"}},
+    "rows": {"type": "array", "items": {"type": "array"}, "description": "as stored"},
+    "others": {"type": "integer"},
+    "truncated": {"type": "boolean"},
+    "checked": {"type": "boolean", "description": "it was computed again now"},
+    "differs": {"type": "boolean", "description": "computed again it is another result, which must not be"},
+    "archived": {"type": "boolean", "description": "it can be computed no more: records or version are gone"},
+    "reason": {"type": ["string", "null"], "description": "why it was not computed again"},
+    "difference": {"type": ["object", "null"], "description": "the first row that differs, both ways"},
+    "source": {"type": ["object", "null"]},
+}
 _ERROR = {"$ref": "#/components/schemas/Error"}
 
 
@@ -56,7 +79,7 @@ def document() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tailrace", "version": __version__, "license": {"name": "Apache-2.0"}},
-        "paths": _ingest_paths() | _view_paths() | _shard_paths() | _other_paths(),
+        "paths": _ingest_paths() | _view_paths() | _pin_paths() | _shard_paths() | _other_paths(),
         "components": {"schemas": _SCHEMAS},
     }
 
@@ -121,9 +144,14 @@ def _view_paths() -> dict[str, Any]:
                         "only these numbers, by name, with commas between them; the keys always come",
                     ),
                     _parameter("limit", "query", "rows at most: 1 to 50000, which is the default", "integer"),
+                    _parameter(
+                        "at",
+                        "query",
+                        "as it stood at this position: `position` (as JSON) or `position_token` of an earlier answer",
+                    ),
                 ],
                 schema={"$ref": "#/components/schemas/ViewAnswer"},
-                errors=(400, 404, 503),
+                errors=(400, 404, 408, 410, 413, 503),
             )
         },
         "/v1/views/{name}/diff": {
@@ -164,6 +192,37 @@ def _view_paths() -> dict[str, Any]:
                 ],
                 errors=(400, 404, 503),
             )
+        },
+    }
+
+
+def _pin_paths() -> dict[str, Any]:
+    """Results that stay the same for ever."""
+    pin = _parameter("id", "path", "as listed")
+    shown = {"$ref": "#/components/schemas/Pin"}
+    return {
+        "/v1/pins": {
+            "get": _operation(
+                "List the pins, newest first; of one that is damaged, its id and the error",
+                schema={"type": "object", "properties": {"pins": {"type": "array", "items": shown}}},
+                errors=(503,),
+            ),
+            "post": _operation(
+                "Pin a view's result: times made absolute, position and version fixed, stored before the answer",
+                body={"application/json": {"schema": {"$ref": "#/components/schemas/PinAsked"}}},
+                schema=shown,
+                status="201",
+                errors=(400, 404, 408, 409, 410, 413, 503),
+            ),
+        },
+        "/v1/pins/{id}": {
+            "get": _operation(
+                "The stored result, and whether the same comes out when it is computed again",
+                [pin],
+                schema={"$ref": "#/components/schemas/PinnedResult"},
+                errors=(404, 500, 503),
+            ),
+            "delete": _operation("Let go of a pin and its result", [pin], errors=(404, 503)),
         },
     }
 
@@ -346,7 +405,8 @@ _SCHEMAS: dict[str, Any] = {
         "properties": {
             "columns": {"type": "array", "items": {"type": "string"}},
             "rows": {"type": "array", "items": {"type": "array"}},
-            "position": {"type": "object"},
+            "position": {"type": "object", "description": "shard -> sequence number of its last line that counts"},
+            "position_token": {"type": "string", "description": "the same in one word"},
             "frontier": {"type": "object"},
             "complete_through": {
                 "type": ["string", "null"],
@@ -357,6 +417,28 @@ _SCHEMAS: dict[str, Any] = {
                 "type": "boolean",
                 "description": "the view has more keys than the speed layer holds: the rows are those up to the frontier",
             },
+            "source": {
+                "type": "object",
+                "description": "with `at`: records taken by the segments they are in, and those computed again",
+            },
         },
+    },
+    "PinAsked": {
+        "type": "object",
+        "required": ["view"],
+        "additionalProperties": False,
+        "properties": {
+            "view": {"type": "string"},
+            "query": {
+                "type": "object",
+                "description": "parameters of /v1/views/{name}, `at` too; `from` and `to` may be now or now-1h",
+            },
+        },
+    },
+    "Pin": {"type": "object", "required": sorted(_PIN), "properties": _PIN},
+    "PinnedResult": {
+        "type": "object",
+        "required": sorted({**_PIN, **_PINNED}),
+        "properties": {**_PIN, **_PINNED},
     },
 }

@@ -21,6 +21,7 @@ from tailrace.runtime.disk import disk_use
 from tailrace.serving.ledger import ledger
 from tailrace.serving.pin import Pinned
 from tailrace.stream.dead_letters import DeadLetter
+from tailrace.telemetry.registry import render
 
 RAW_BYTES_SHOWN = 2_000
 RATE_WINDOW_US = 10_000_000
@@ -42,7 +43,7 @@ async def pipeline(request: Request) -> Response:
 
 async def metrics(request: Request) -> Response:
     services: NodeServices = request.app.state.services
-    text = await asyncio.to_thread(lambda: render_metrics(_pipeline(services)))
+    text = await asyncio.to_thread(lambda: render_metrics(_pipeline(services)) + render(services.metrics.snapshot()))
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -16,7 +16,9 @@ from tailrace.serving.pin import Pinned
 from tailrace.serving.redrive import Redriver
 from tailrace.serving.subscribe import LiveResults
 from tailrace.states.manifest import ManifestStore
+from tailrace.states.pins import PinStore
 from tailrace.stream.base import StreamBackend
+from tailrace.telemetry.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,9 @@ class ProcessInfo:
 
 @dataclass(frozen=True, slots=True)
 class NodeServices:
-    """`query_socket`: unix socket of the process that runs users' SQL. `processes`: those of this installation, now."""
+    """`query_socket`: unix socket of the process that runs users' SQL. `processes`: those of this installation, now.
+    `metrics`: of the node's own doing.
+    """
 
     stream: StreamBackend
     follower: Follower
@@ -37,6 +41,8 @@ class NodeServices:
     newest_letters: Newest
     redriver: Redriver
     store: ManifestStore
+    pins: PinStore
+    metrics: Registry
     settings: Settings
     clock: Clock
     query_socket: Path

@@ -11,8 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tailrace.dashboard.encode import json_response, known_parameters, limit_of, whole_number
+from tailrace.dashboard.past import ask_past
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Invalid, TooLarge
+from tailrace.model.position import parse_position
 from tailrace.model.window import duration_us, parse_iso
 from tailrace.serving.explain import explain
 from tailrace.serving.merge import ROWS_MAX, ViewQuery
@@ -22,7 +24,7 @@ from tailrace.views import CompiledView
 
 ARROW = "application/vnd.apache.arrow.stream"
 WHOLE_ROWS_MAX = 2_000_000
-_QUERY_NAMES = {"from", "to", "step", "over", "where", "limit", "total", "top", "by", "key", "columns"}
+QUERY_NAMES = {"from", "to", "step", "over", "where", "limit", "total", "top", "by", "key", "columns"}
 _DIFF_NAMES = {"from", "to", "step", "total", "where", "limit"}
 DIFFERENCES_SHOWN, DIFFERENCES_MAX = 100, 10_000
 _EXPLAIN_NAMES = {"window", "where"}
@@ -36,8 +38,12 @@ async def list_views(request: Request) -> Response:
 
 async def read_view(request: Request) -> Response:
     services: NodeServices = request.app.state.services
-    query = view_query(known_parameters(request, _QUERY_NAMES))
+    params = known_parameters(request, QUERY_NAMES | {"at"})
+    at = params.pop("at", None)
+    query = view_query(params)
     name = request.path_params["name"]
+    if at is not None:
+        return await _past_view(request, name, query, at)
     if ARROW in request.headers.get("accept", ""):
         return Response(await asyncio.to_thread(_whole_view, services, name, query), media_type=ARROW)
 
@@ -46,6 +52,15 @@ async def read_view(request: Request) -> Response:
         return {"view": name, **answer_meta(services.merger.answer(pinned, name, query), pinned)}
 
     return json_response(await asyncio.to_thread(answer))
+
+
+async def _past_view(request: Request, name: str, query: ViewQuery, at: str) -> Response:
+    """As it stood at the position `at`. The query process computes it."""
+    if ARROW in request.headers.get("accept", ""):
+        raise Invalid("an answer with `at` is JSON only", hint="ask without the Accept header of Arrow")
+    services: NodeServices = request.app.state.services
+    ends = parse_position(at, await asyncio.to_thread(services.stream.shards))
+    return Response(await ask_past(request, name, query, ends), media_type="application/json")
 
 
 def _whole_view(services: NodeServices, name: str, query: ViewQuery) -> bytes:

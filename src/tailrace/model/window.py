@@ -55,6 +55,16 @@ def iso(us: int) -> str:
     return f"{year:{'04d' if 0 <= year <= 9999 else '+07d'}}{value.isoformat(timespec=spec)[4:]}Z"
 
 
+def instant_us(text: str, now_us: int) -> int:
+    """`now`, `now-30s` or an ISO 8601 instant, in microseconds. Raises Invalid."""
+    try:
+        if text == "now" or text.startswith("now-"):
+            return now_us - (duration_us(text.removeprefix("now-")) if text != "now" else 0)
+        return parse_iso(text)
+    except Invalid as error:
+        raise Invalid(error.message, hint="write it like now, now-30s or 2026-11-22T10:00:00Z") from error
+
+
 def parse_iso(text: str) -> int:
     """An ISO 8601 instant in microseconds; without a zone it is UTC. Raises Invalid."""
     try:

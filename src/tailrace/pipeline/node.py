@@ -25,7 +25,9 @@ from tailrace.serving.subscribe import LiveResults
 from tailrace.speed.backends.embedded import EmbeddedSpeed
 from tailrace.speed.base import MakeSpeed
 from tailrace.states.manifest import ManifestStore
+from tailrace.states.pins import PinStore
 from tailrace.stream.backends.embedded import EmbeddedStream, open_embedded
+from tailrace.telemetry.registry import Registry
 
 DEAD_LETTERS_SHOWN = 20
 """On the pipeline's page."""
@@ -78,6 +80,8 @@ def _services(
         newest_letters=Newest(letters, DEAD_LETTERS_SHOWN),
         redriver=redriver,
         store=store,
+        pins=PinStore(settings.pins_path),
+        metrics=Registry(),
         settings=settings,
         clock=clock,
         query_socket=socket_path(settings.run_dir, QUERY_SOCKET),

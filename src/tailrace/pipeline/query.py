@@ -1,4 +1,7 @@
-"""The query process: users' SQL over `logs` and the views, on a unix socket that the node passes requests on to."""
+"""The query process: users' SQL over `logs` and the views, and views as they stood at a position.
+
+On a unix socket that the node passes requests on to.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ from tailrace.pipeline.sockets import NODE, QUERY, socket_path
 from tailrace.pipeline.view_relations import NodeViews
 from tailrace.pipeline.web import serve
 from tailrace.runtime.clock import SystemClock
+from tailrace.serving.past.app import past_routes
+from tailrace.serving.past.read import PastViews
 from tailrace.serving.sql.app import create_query_app
 from tailrace.serving.sql.limits import bound_memory
+from tailrace.states.manifest import ManifestStore
 from tailrace.stream.backends.embedded import open_embedded
 
 
@@ -25,7 +31,11 @@ def run(arguments: RoleArguments) -> None:
         return
     lake = IcebergReader(settings.lake_dir)
     views = NodeViews(socket_path(settings.run_dir, NODE))
-    app = create_query_app(stream, lake, settings, views, clock)
+    store = patiently(lambda: ManifestStore(settings.manifest_path), lifeline.stop)
+    if store is None:
+        return
+    past = PastViews(stream, lake, store, settings.states_dir, settings.fields, settings.query)
+    app = create_query_app(stream, lake, settings, views, clock, past_routes(past))
     bound_memory(settings.query)
     try:
         serve(app, socket_path(settings.run_dir, QUERY), lifeline.stop, lifeline.ready)

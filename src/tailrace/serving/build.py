@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tailrace.batch.base import LakeSnapshot
-from tailrace.batch.recompute import recompute
+from tailrace.batch.recompute import offset_range, recompute
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock
 from tailrace.states.compaction import roll_up
@@ -122,6 +122,7 @@ class Builder:
             tables,
             window_us=view.window_us,
             arrived_us=(now_us, now_us),
+            offsets=offset_range(waiting, shard, first, through, self._fields),
         )
         build.segments.append(roll_up(self._states_dir, view, segment, tables))
         build.epochs[shard] = through

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from tailrace.batch.base import Lake, LakeSnapshot
-from tailrace.batch.recompute import recompute
+from tailrace.batch.recompute import offset_range, recompute
 from tailrace.config.settings import RetentionSettings
 from tailrace.errors import Corrupt, ViewError
 from tailrace.model.fields import Fields
@@ -102,9 +102,10 @@ class Handover:
             epochs = moves[shard] = ready[shard]
             self._last_moved = shard
             moved = 0
+            offsets = offset_range(lake.files, shard, *epochs, self._fields)
             for versions in (views, previous):
                 for name, states in versions.items():
-                    segment, differing, unchecked = self._advance(states, lake, shard, epochs)
+                    segment, differing, unchecked = self._advance(states, lake, shard, epochs, offsets)
                     versions[name] = msgspec.structs.replace(
                         states, segments=(*states.segments, segment), unchecked=states.unchecked + unchecked
                     )
@@ -226,7 +227,12 @@ class Handover:
         return target
 
     def _advance(
-        self, states: ViewStates, lake: LakeSnapshot, shard: str, epochs: tuple[int, int]
+        self,
+        states: ViewStates,
+        lake: LakeSnapshot,
+        shard: str,
+        epochs: tuple[int, int],
+        offsets: tuple[int, int] | None,
     ) -> tuple[Segment, int, int]:
         """Batch states of the epochs, compared with speed's. Batch wins; a difference is recorded before the frontier moves.
 
@@ -252,10 +258,16 @@ class Handover:
                 )
             )
             LOG.error("drift: view %s shard %s epochs %s: %d state rows differ", states.name, shard, epochs, differing)
-        return self._write(view, shard, epochs, records, tables), differing, unchecked
+        return self._write(view, shard, epochs, offsets, records, tables), differing, unchecked
 
     def _write(
-        self, view: CompiledView, shard: str, epochs: tuple[int, int], records: int, tables: StateTables
+        self,
+        view: CompiledView,
+        shard: str,
+        epochs: tuple[int, int],
+        offsets: tuple[int, int] | None,
+        records: int,
+        tables: StateTables,
     ) -> Segment:
         now_us = self._clock.now_us()
         return write_batch_segment(
@@ -267,6 +279,7 @@ class Handover:
             tables,
             window_us=view.window_us,
             arrived_us=(now_us, now_us),
+            offsets=offsets,
         )
 
     def _recompute(

@@ -77,10 +77,15 @@ class ViewAnswer:
 class Merger:
     """Answers queries from pinned states with an in-memory DuckDB; any thread may call, each gets a connection of its own."""
 
-    def __init__(self, states_dir: Path, threads: int = 2) -> None:
+    def __init__(self, states_dir: Path, threads: int = 2, memory_bytes_max: int | None = None) -> None:
+        """`memory_bytes_max`: of the engine; None leaves it what it takes by itself."""
         self._states_dir = states_dir
         self._root = open_engine(threads)
+        if memory_bytes_max is not None:
+            self._root.execute(f"SET memory_limit = '{memory_bytes_max >> 20}MiB'")
+            self._root.execute("SET temp_directory = ''")
         self._local = threading.local()
+        self._connections: list[duckdb.DuckDBPyConnection] = []
 
     def answer(self, pinned: Pinned, name: str, query: ViewQuery) -> ViewAnswer:
         """Raises NotFound, Unavailable, Invalid (a filter or step the view cannot answer), Corrupt (a segment is damaged)."""
@@ -88,7 +93,7 @@ class Merger:
 
     def of_version(self, pinned: Pinned, view: CompiledView, states: ViewStates, query: ViewQuery) -> ViewAnswer:
         """The same, of a version that the pin carries: the one that is served, or the one before it."""
-        _check_step(view, query)
+        check_step(view, query)
         speed = [part for epoch in pinned.speed.of(view.version).epochs for part in epoch.parts]
         return self.finalize(view, states.segments, concat_states(speed, schemas(view)), query)
 
@@ -97,9 +102,7 @@ class Merger:
     ) -> ViewAnswer:
         """Merge batch `segments` with `speed` states (either may be empty) and finalize."""
         query, kept_from_us = from_what_is_kept(view, segments, query)
-        hop = _hop(view, query)
-        asked = (query.from_us, query.to_us) if hop is None else (hop.data_from, hop.data_to)
-        sources = batch_sources(view, segments, query, *asked)
+        sources = batch_sources(view, segments, query, *data_range(view, query))
         connection = self._connection()
         names = {table: f"merge_{table}" for table in tables_read(view, _columns_read(query))}
         try:
@@ -133,6 +136,17 @@ class Merger:
                 connection.execute(f"DROP VIEW IF EXISTS {relation}")
                 connection.unregister(f"speed_{table}")
         return _answer(view, table_out, query, kept_from_us)
+
+    def interrupt(self) -> None:
+        """Make what runs now, in any thread, end with the engine's InterruptException."""
+        for connection in list(self._connections):
+            connection.interrupt()
+
+    def close(self) -> None:
+        """When no thread uses it any more."""
+        for connection in self._connections:
+            connection.close()
+        self._root.close()
 
     def _within_reach(
         self, connection: duckdb.DuckDBPyConnection, view: CompiledView, names: Mapping[str, str], query: ViewQuery
@@ -178,6 +192,7 @@ class Merger:
         if connection is None:
             connection = self._local.connection = self._root.cursor()
             connection.execute("SET TimeZone = 'UTC'")
+            self._connections.append(connection)
         return connection
 
 
@@ -186,6 +201,12 @@ def _columns_read(query: ViewQuery) -> list[str] | None:
     if query.columns is None:
         return None
     return [*query.columns, *([query.top[0]] if query.top else [])]
+
+
+def data_range(view: CompiledView, query: ViewQuery) -> tuple[int | None, int | None]:
+    """Beginnings of the view's windows that an answer is made of: in [from, to), None for no bound."""
+    hop = _hop(view, query)
+    return (query.from_us, query.to_us) if hop is None else (hop.data_from, hop.data_to)
 
 
 def _hop(view: CompiledView, query: ViewQuery) -> Hop | None:
@@ -213,7 +234,7 @@ def _windows(found: Sequence[tuple[int, int, int]], hop: Hop, query: ViewQuery) 
     return min(sum(min(n, keys) for _, n, _ in found) * hop.count, keys * starts)
 
 
-def _check_step(view: CompiledView, query: ViewQuery) -> None:
+def check_step(view: CompiledView, query: ViewQuery) -> None:
     for name, value in (("step", query.step_us), ("over", query.over_us)):
         if value is not None and value > STEP_DAYS_MAX * 86_400_000_000:
             raise Invalid(

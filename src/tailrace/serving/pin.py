@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tailrace.errors import NotFound, Unavailable
-from tailrace.model.sequence import sequence_number
+from tailrace.model.position import position_json, position_token
 from tailrace.model.shard import Shard
 from tailrace.speed.base import SpeedSnapshot
 from tailrace.states.manifest import Manifest, ViewStates
@@ -57,8 +57,11 @@ class Pinned:
 
     def position(self, version: str) -> dict[str, str | None]:
         """Shard -> sequence number of its last line in an answer of this version; None where there is none yet."""
-        nexts = self.speed.of(version).next_offsets
-        return {s.id: sequence_number(s, nexts[s.id] - 1) if nexts.get(s.id) else None for s in self.shards}
+        return position_json(self.shards, self.speed.of(version).next_offsets)
+
+    def position_token(self, version: str) -> str:
+        """The same in one word, for `at=`."""
+        return position_token(self.shards, self.speed.of(version).next_offsets)
 
     def absent_records(self, name: str) -> int:
         """Records of before the view was built, which the lake had let go by then."""

@@ -104,6 +104,7 @@ def answer_meta(answer: ViewAnswer, pinned: Pinned) -> dict[str, Any]:
         "truncated": answer.truncated,
         "kept_from": iso(answer.kept_from_us) if answer.kept_from_us is not None else None,
         "position": pinned.position(version),
+        "position_token": pinned.position_token(version),
         "frontier": pinned.frontier(),
         "complete_through": iso(complete) if complete is not None else None,
         "newest_event_at": iso(newest) if newest is not None else None,

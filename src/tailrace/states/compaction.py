@@ -109,6 +109,7 @@ def merge_segments(states_dir: Path, view: CompiledView, run: Sequence[Segment])
         merge_tables(view, _from(kept_from_us, _together(view, held))),
         window_us=view.window_us,
         arrived_us=(min(s.arrived_first_us for s in run), max(s.arrived_last_us for s in run)),
+        offsets=_offsets(run),
     )
     windows = [(s.window_first_us, s.window_last_us) for s in run]
     merged = msgspec.structs.replace(
@@ -119,6 +120,14 @@ def merge_segments(states_dir: Path, view: CompiledView, run: Sequence[Segment])
     )
     rollups = _merged_levels(states_dir, view, run, held, f"batch/{view.version}/{merged.id}")
     return msgspec.structs.replace(merged, rollups=tuple(rollups))
+
+
+def _offsets(run: Sequence[Segment]) -> tuple[int, int] | None:
+    """Known if it is of all that have records."""
+    known = [s.offsets for s in run if s.offsets is not None]
+    if not known or any(s.records and s.offsets is None for s in run):
+        return None
+    return min(first for first, _ in known), max(last for _, last in known)
 
 
 def roll_up(states_dir: Path, view: CompiledView, segment: Segment, tables: StateTables) -> Segment:

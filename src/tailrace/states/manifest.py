@@ -152,7 +152,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: bool = False
 
 
-T = TypeVar("T", Manifest, Finding)
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class ManifestStore:

@@ -54,6 +54,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
     `records`: good records it was computed from. `window_first_us`..`window_last_us`: its windows (None if it never had rows).
     `arrived_first_us`..`arrived_last_us`: when batch took its epochs over (0: not known). `rollups`: coarser levels, ascending.
+    `offsets`: of the first and the last of those records (None: there are none, or it is older than this).
     """
 
     id: str
@@ -73,6 +74,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     arrived_last_us: int = 0
     rollups: tuple[Level, ...] = ()
     checksums: dict[str, int] = {}
+    offsets: tuple[int, int] | None = None
 
     def overlaps(self, from_us: int | None, to_us: int | None) -> bool:
         """Whether it has a window that starts in [from_us, to_us); None is no bound."""
@@ -125,6 +127,7 @@ def write_batch_segment(
     *,
     window_us: int = 0,
     arrived_us: tuple[int, int] = (0, 0),
+    offsets: tuple[int, int] | None = None,
 ) -> Segment:
     """Write merged `tables` as Parquet; returns once all files are durable. Nothing names them until a manifest does."""
     segment_id = f"{shard}-{epochs[0]:010d}-{epochs[1]:010d}-{unique_id()}"
@@ -146,6 +149,7 @@ def write_batch_segment(
         window_us=window_us,
         arrived_first_us=arrived_us[0],
         arrived_last_us=arrived_us[1],
+        offsets=offsets,
     )
 
 

@@ -47,6 +47,12 @@ INGEST_HELD_BYTES = Metric("tailrace_ingest_held_bytes", Kind.GAUGE, "Bytes of b
 INGEST_DISK_FREE_BYTES = Metric(
     "tailrace_ingest_disk_free_bytes", Kind.GAUGE, "Bytes free on the disk of the data folder."
 )
+PIN_READS = Metric(
+    "tailrace_pin_reads_total",
+    Kind.COUNTER,
+    "Pins looked up, by what came of computing them again: equal, differs, archived, unchecked.",
+    ("outcome",),
+)
 GATEWAY_REQUESTS = Metric(
     "tailrace_gateway_requests_total", Kind.COUNTER, "Requests passed to the node, by HTTP status.", ("status",)
 )

@@ -162,11 +162,11 @@ def totals_of(snapshot: Snapshot | None) -> LakeTotals:
     )
 
 
-_BOUNDED = ("_shard", "_epoch", "timestamp", "_arrived_at")
+_BOUNDED = ("_shard", "_epoch", "timestamp", "_arrived_at", "_offset")
 
 
 class FileReader:
-    """Turns manifest entries into `LakeFile`s, from the bounds that the manifest keeps of four columns."""
+    """Turns manifest entries into `LakeFile`s, from the bounds that the manifest keeps of five columns."""
 
     def __init__(self, metadata: TableMetadata, warehouse: Path) -> None:
         self._warehouse = warehouse
@@ -193,6 +193,8 @@ class FileReader:
             arrived_max_us=int(self._bound(entry, entry.upper_bounds, "_arrived_at")),
             schema=schema,
             checksum=name_checksum(path),
+            offset_first=int(self._bound(entry, entry.lower_bounds, "_offset")),
+            offset_last=int(self._bound(entry, entry.upper_bounds, "_offset")),
         )
 
     def _columns_of(self, entry: DataFile) -> tuple[frozenset[str], pa.Schema]:

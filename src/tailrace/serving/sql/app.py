@@ -6,8 +6,9 @@ Statements are neither logged nor counted by their text.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 
 import msgspec
 from starlette.applications import Starlette
@@ -44,10 +45,11 @@ def create_query_app(
     settings: Settings,
     view_relations: ViewRelations | None = None,
     clock: Clock | None = None,
+    routes: Sequence[Route] = (),
 ) -> Starlette:
-    """Opens the engine at once; the caller closes stream and lake when the server has ended."""
+    """Opens the engine at once; the caller closes stream and lake when the server has ended. `routes`: what else it answers."""
     app = Starlette(
-        routes=[Route("/v1/query", query, methods=["POST"]), Route("/healthz", healthz)],
+        routes=[Route("/v1/query", query, methods=["POST"]), Route("/healthz", healthz), *routes],
         exception_handlers={TailraceError: refuse, Exception: refuse},
     )
     app.state.engine = SqlEngine(stream, lake, settings, view_relations)
@@ -124,6 +126,16 @@ async def take_turn(turns: asyncio.Semaphore, deadline_s: float) -> None:
             await turns.acquire()
     except TimeoutError:
         raise Unavailable("too many queries run already", retry_after_s=2, hint="ask again in a moment") from None
+
+
+@asynccontextmanager
+async def a_turn(turns: asyncio.Semaphore, deadline_s: float) -> AsyncIterator[None]:
+    """As `take_turn`, and gives it back."""
+    await take_turn(turns, deadline_s)
+    try:
+        yield
+    finally:
+        turns.release()
 
 
 async def end(run: Run, turns: asyncio.Semaphore) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
 
@@ -19,37 +19,35 @@ _STOP_AGAIN_S = 0.1
 T = TypeVar("T")
 
 
-class Run:
-    """`deadline_s`: on the event loop's clock. Used by one request's task, step after step."""
+class Stoppable(Protocol):
+    """What a request has running in another thread."""
 
-    def __init__(self, request: Request, execution: Execution, workers: Executor, deadline_s: float) -> None:
-        self._execution = execution
+    def stop(self, *, timed_out: bool = False) -> None:
+        """Make it end soon with an error; from any thread, again and again."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Watched:
+    """`deadline_s`: on the event loop's clock. Used by one request's task, step after step, once its body has been read."""
+
+    def __init__(self, request: Request, work: Stoppable, workers: Executor, deadline_s: float) -> None:
+        self._stoppable = work
         self._workers = workers
         self._deadline_s = deadline_s
         self._gone = asyncio.ensure_future(_disconnected(request))
         self._work: asyncio.Future[Any] | None = None
-
-    async def prepare(self, sql: str) -> None:
-        await self._wait(lambda: self._execution.prepare(sql))
-
-    async def json_document(self, rows_max: int, elapsed_ms: Callable[[], float]) -> bytes:
-        return await self._wait(lambda: _document(self._execution, rows_max, elapsed_ms))
-
-    async def chunks(self, form: Format) -> AsyncIterator[bytes]:
-        """The answer's bytes as they come; the first before any row has been asked for may be empty."""
-        writer = await self._wait(lambda: _writer(form, self._execution))
-        while (chunk := await self._wait(lambda: _next_chunk(self._execution, writer))) is not None:
-            yield chunk
-        yield await self._wait(writer.end)
 
     async def close(self) -> None:
         """Stops what still runs. The thread is waited for: the connection is not closed under it."""
         self._gone.cancel()
         if self._work is not None and not self._work.done():
             await self._stopped(self._work, timed_out=False)
-        await asyncio.get_running_loop().run_in_executor(self._workers, self._execution.close)
+        await asyncio.get_running_loop().run_in_executor(self._workers, self._stoppable.close)
 
-    async def _wait(self, work: Callable[[], T]) -> T:
+    async def wait(self, work: Callable[[], T]) -> T:
+        """What `work` returns in a thread. It is stopped when time is up or the client has gone."""
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._workers, work)
         self._work = future
@@ -62,8 +60,29 @@ class Run:
 
     async def _stopped(self, future: asyncio.Future[T], *, timed_out: bool) -> None:
         while not future.done():
-            self._execution.stop(timed_out=timed_out)
+            self._stoppable.stop(timed_out=timed_out)
             await asyncio.wait({future}, timeout=_STOP_AGAIN_S)
+
+
+class Run(Watched):
+    """One statement."""
+
+    def __init__(self, request: Request, execution: Execution, workers: Executor, deadline_s: float) -> None:
+        super().__init__(request, execution, workers, deadline_s)
+        self._execution = execution
+
+    async def prepare(self, sql: str) -> None:
+        await self.wait(lambda: self._execution.prepare(sql))
+
+    async def json_document(self, rows_max: int, elapsed_ms: Callable[[], float]) -> bytes:
+        return await self.wait(lambda: _document(self._execution, rows_max, elapsed_ms))
+
+    async def chunks(self, form: Format) -> AsyncIterator[bytes]:
+        """The answer's bytes as they come; the first before any row has been asked for may be empty."""
+        writer = await self.wait(lambda: _writer(form, self._execution))
+        while (chunk := await self.wait(lambda: _next_chunk(self._execution, writer))) is not None:
+            yield chunk
+        yield await self.wait(writer.end)
 
 
 async def _disconnected(request: Request) -> None:
