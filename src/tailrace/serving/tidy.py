@@ -13,6 +13,7 @@ import msgspec
 
 from tailrace.config.settings import RetentionSettings
 from tailrace.runtime.clock import Clock
+from tailrace.runtime.file_times import modified_us
 from tailrace.states.compaction import compact, merge_segments
 from tailrace.states.levels import widths_kept
 from tailrace.states.manifest import ManifestStore, ViewStates
@@ -45,7 +46,7 @@ class Tidy:
         now_us = self.clock.now_us()
         live = self.store.live_files(now_us - GARBAGE_AGE_US)
         for path in (self.states_dir / "batch").glob("*/*.parquet"):
-            old = path.stat().st_mtime_ns // 1000 < now_us - GARBAGE_AGE_US
+            old = modified_us(path) < now_us - GARBAGE_AGE_US
             if old and str(path.relative_to(self.states_dir)) not in live:
                 path.unlink(missing_ok=True)
 
