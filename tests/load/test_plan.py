@@ -118,7 +118,7 @@ NONE: Answer = (0, {}, 0.1)
 def test_a_post_is_repeated_until_it_is_acknowledged() -> None:
     problem, counts, pauses = sent(NONE, (429, {}, 10.0), (503, {}, 2.0), ok(GOOD, DEAD, 0))
     assert problem is None
-    assert counts == {"posts": 0, "resent": 0, "deduplicated": 0, "uncertain": 80, "repeated": 3}
+    assert counts == {"posts": 0, "resent": 0, "deduplicated": 0, "uncertain": 80, "repeated": 3, "resting": 0}
     assert pauses == [0.1, 1.0, 1.0]
 
 

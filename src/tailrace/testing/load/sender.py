@@ -15,10 +15,10 @@ from typing import Any
 from tailrace.runtime.clock import SystemClock
 from tailrace.testing.load.plan import LoadPlan, body_of, lines_of
 
-COUNTERS = ("posts", "resent", "deduplicated", "uncertain", "repeated")
+COUNTERS = ("posts", "resent", "deduplicated", "uncertain", "repeated", "resting")
 """Of a sender. `posts`: acknowledged; `resent`: of these, acknowledged once more; `deduplicated`: lines that answers called
 so; `uncertain`: lines of attempts without an answer, each of which may have counted as that or not; `repeated`: such attempts,
-and those that were told to come again."""
+and those that were told to come again; `resting`: 1 while it was told to rest, and no post is under way."""
 _AGAIN = (429, 503)
 _PAUSE_S_MAX = 1.0
 _TIMEOUT_S = 60.0
@@ -26,15 +26,18 @@ Answer = tuple[int, dict[str, Any], float]
 """Status, body, seconds to wait; the status is 0 where there was no answer."""
 
 
-def send(plan: LoadPlan, sender: int, port: int, counters: Any, stop: Any, complaints: Connection) -> None:
+def send(plan: LoadPlan, sender: int, port: int, counters: Any, stop: Any, rest: Any, complaints: Connection) -> None:
     """Until `stop` is set: then the post under way is seen through. An answer that cannot be right is a complaint, and ends it.
 
-    `counters`: a shared array of int64, one for each of COUNTERS. `stop`: an event of multiprocessing.
+    `counters`: a shared array of int64, one for each of COUNTERS. `stop`, `rest`: events of multiprocessing.
     """
     clock, link = SystemClock(), Link(port)
     began_s, number = clock.monotonic_s(), 0
     due: deque[tuple[int, int]] = deque()
     while not stop.is_set():
+        if rest.is_set():
+            began_s += _rest(counters, stop, rest, clock)
+            continue
         early_s = plan.due_s(sender, number) - (clock.monotonic_s() - began_s)
         if early_s > 0 and stop.wait(early_s):
             break
@@ -50,6 +53,16 @@ def send(plan: LoadPlan, sender: int, port: int, counters: Any, stop: Any, compl
             complaints.send(problem)
             return
         number += 1
+
+
+def _rest(counters: Any, stop: Any, rest: Any, clock: SystemClock) -> float:
+    """Seconds rested, by which all that follows is later."""
+    began_s = clock.monotonic_s()
+    counters[5] = 1
+    while rest.is_set() and not stop.wait(0.05):
+        pass
+    counters[5] = 0
+    return clock.monotonic_s() - began_s
 
 
 def see_through(

@@ -6,12 +6,14 @@ import multiprocessing
 from typing import Any, Self
 
 from tailrace.errors import Unavailable
+from tailrace.runtime.clock import SystemClock
 from tailrace.testing.load.ack_log import Acked
 from tailrace.testing.load.plan import LoadPlan
 from tailrace.testing.load.sender import COUNTERS, send
 
 SPAWN = multiprocessing.get_context("spawn")
 STOP_S_MAX = 180.0
+_CLOCK = SystemClock()
 
 
 class Senders:
@@ -19,13 +21,21 @@ class Senders:
 
     def __init__(self, plan: LoadPlan, port: int) -> None:
         self.plan = plan
-        self._stop = SPAWN.Event()
+        self._stop, self._rest = SPAWN.Event(), SPAWN.Event()
         self._counters: list[Any] = [SPAWN.Array("q", len(COUNTERS), lock=False) for _ in range(plan.senders)]
         self._complaints = [SPAWN.Pipe(duplex=False) for _ in range(plan.senders)]
         self._processes = [
             SPAWN.Process(
                 target=send,
-                args=(plan, sender, port, self._counters[sender], self._stop, self._complaints[sender][1]),
+                args=(
+                    plan,
+                    sender,
+                    port,
+                    self._counters[sender],
+                    self._stop,
+                    self._rest,
+                    self._complaints[sender][1],
+                ),
                 daemon=True,
             )
             for sender in range(plan.senders)
@@ -54,6 +64,18 @@ class Senders:
         found = [end.recv() for end, _ in self._complaints if end.poll()]
         dead = [sender for sender, process in enumerate(self._processes) if process.exitcode not in (None, 0)]
         return found + [f"sender {sender} died: exit code {self._processes[sender].exitcode}" for sender in dead]
+
+    def rest(self) -> None:
+        """Returns once no post is under way. Raises Unavailable if one is not acknowledged within three minutes."""
+        self._rest.set()
+        deadline_s = _CLOCK.monotonic_s() + STOP_S_MAX
+        while not all(counters[COUNTERS.index("resting")] for counters in self._counters):
+            if _CLOCK.monotonic_s() > deadline_s:
+                raise Unavailable(f"a post is not acknowledged after {STOP_S_MAX:.0f} s")
+            _CLOCK.sleep(0.05)
+
+    def go_on(self) -> None:
+        self._rest.clear()
 
     def stop(self) -> None:
         """Raises Unavailable if a post is not acknowledged within three minutes."""
