@@ -1,6 +1,7 @@
 """Keep the batch segments few and young: neighbours merged, old windows let go, files that nobody names deleted.
 
-Part of a cycle of the handover: what it writes is named by the manifest that the cycle swaps in, or by none.
+Part of a cycle of the handover, after the frontier has moved: what it writes is named by the manifest that is swapped in then, or by
+none.
 """
 
 from __future__ import annotations
@@ -38,9 +39,14 @@ class Tidy:
     segments_min: int
     retention: RetentionSettings
 
-    def views(self, views: dict[str, ViewStates]) -> dict[str, ViewStates]:
-        """The same views with fewer, or smaller, segments; the same value where there is nothing to do."""
-        return self._bounded({name: self._tidied(states) for name, states in views.items()})
+    def views(
+        self, views: dict[str, ViewStates], may: Callable[[str], bool] = lambda name: True
+    ) -> dict[str, ViewStates]:
+        """The same views with fewer, or smaller, segments; the same value where there is nothing to do.
+
+        `may` is asked before each view, in order; what it says no to waits.
+        """
+        return self._bounded({name: self._tidied(states) if may(name) else states for name, states in views.items()})
 
     def collect_garbage(self) -> None:
         now_us = self.clock.now_us()
