@@ -118,7 +118,7 @@ class Injector:
 
     def _step_clock(self, fault: Fault) -> None:
         write_step(self._steps, time.time_ns() // 1000, int(fault.amount) * 1_000_000)
-        self._note("clock", f"{fault.amount / 3600:+.0f} h" if fault.amount else "right")
+        self._note("clock", f"{fault.amount / 3600:+.0f} h" if fault.amount else "±0 h")
 
     def _fill_disk(self, fault: Fault) -> None:
         """A file so large that less is free than the node must have. Its blocks are reserved, not written."""

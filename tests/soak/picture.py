@@ -79,11 +79,11 @@ def draw(title: str, found: Sequence[Panel], happened: Sequence[Happened], secon
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
         _text(LEFT, 22, title, size=15),
         *_legend(happened),
-        *_faults(happened, seconds, height - BOTTOM - GAP + 6),
+        *_faults(happened, seconds, height - BOTTOM - GAP // 2),
     ]
     for place, panel in enumerate(found):
         parts += _panel(panel, TOP + GAP // 2 + place * (PANEL + GAP), seconds)
-    parts += _time_axis(seconds, height - BOTTOM - GAP // 2)
+    parts += _time_axis(seconds, height - BOTTOM - GAP // 2 + 16)
     return "\n".join([*parts, "</svg>", ""])
 
 

@@ -27,7 +27,7 @@ from tailrace.errors import Unavailable
 from tailrace.runtime.clock_steps import VARIABLE
 from tailrace.runtime.disk import disk_use
 from tailrace.testing.load import ack_log
-from tailrace.testing.load.check import check_covered, check_ledger, check_views, is_covered
+from tailrace.testing.load.check import check_covered, check_ledger, check_records, check_views, is_covered
 from tailrace.testing.load.checked_views import SHIPPED, USERS_SQL, users_view
 from tailrace.testing.load.expected import expected
 from tailrace.testing.load.plan import LoadPlan
@@ -194,7 +194,8 @@ class Soak:
     def _compare(self, node: RunningNode, senders: Senders) -> list[str]:
         node.wait_ready()
         must = expected(senders.acked(), self.views)
-        return check_views(node, self.views, must) + check_ledger(node.pipeline(), must, senders.counts())
+        wrong = check_views(node, self.views, must) + check_records(node, must)
+        return wrong + check_ledger(node.pipeline(), must, senders.counts())
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -214,6 +215,7 @@ class Soak:
         self.checks.append(Happened(began_s, "check", "", self._now_s()))
         self.figures |= summary.load_figures(senders, ended_s)
         self.wrong += _told(lambda: summary.ended_well(node))
+        self.figures["logged_errors"] = summary.logged(node)
 
     def _wait_covered(self, node: RunningNode, senders: Senders) -> list[str]:
         node.wait_ready()

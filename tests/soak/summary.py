@@ -35,16 +35,16 @@ def ended_well(node: RunningNode) -> list[str]:
     return [] if code == 0 else [f"the node ended with {code}: {node.log_end(10)}"]
 
 
-def logged(node: RunningNode) -> list[str]:
-    """What its processes called an error, or died of."""
+def logged(node: RunningNode) -> dict[str, object]:
+    """What its processes called an error, or died of, as far as their logs reach back. No fault by itself: some were killed at it."""
     paths = [node.log_path, *sorted((node.data_dir / "run").glob("*.log*"))]
-    return [
+    found = [
         f"{path.name}: {line.strip()[:300]}"
         for path in paths
-        if path.exists()
         for line in path.read_text(errors="replace").splitlines()
-        if " ERROR " in line or line.startswith(("Traceback", "ERROR"))
+        if " ERROR " in line or line.startswith("Traceback")
     ]
+    return {"count": len(found), "first": found[:LOGGED_SHOWN]}
 
 
 def figures(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tailrace.testing.load.ack_log import Acked
-from tailrace.testing.load.check import check_ledger, check_views
+from tailrace.testing.load.check import check_ledger, check_records, check_views
 from tailrace.testing.load.checked_views import SHIPPED, USERS_SQL, users_view
 from tailrace.testing.load.expected import expected
 from tailrace.testing.load.plan import LoadPlan, body_of, lines_of
@@ -64,12 +64,14 @@ def test_the_check_of_a_real_node_says_no_when_a_line_is_there_twice(tmp_path: P
             assert answer.status == 200, answer.body
         must = expected(Acked(plan, (3,)), views)
         assert check_views(node, views, must) == []
+        assert check_records(node, must) == []
         assert check_ledger(node.pipeline(), must, counts) == []
 
         line = next(text for text in body_of(lines_of(plan, 0, 0)).split(b"\n") if b'"user"' in text)
         assert node.post_logs(line).status == 200
         wrong = check_views(node, views, must)
         assert {difference.split(":")[0] for difference in wrong} == {view.name for view in views}
+        assert check_records(node, must) == [f"query: logs has {must.stored + 1} records, must be {must.stored}"]
         assert check_ledger(node.pipeline(), must, counts) == [
             f"ledger: stored is {must.stored + 1}, must be {must.stored}"
         ]
