@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.serving import tidy
+from tailrace.serving import handover, tidy
 from tailrace.serving.handover import TIDY_S_MAX
 from tailrace.states.manifest import ViewStates
 from tests.durability.life import SHIPPED, one_view, post_lines
@@ -53,6 +53,34 @@ def test_a_process_that_dies_whenever_it_merges_segments_moves_the_frontier_all_
     assert max_segments(rig) < SEGMENTS_MIN
     lines = [line for number in (*range(SEGMENTS_MIN + 2), 9) for line in post_lines(number)]
     assert rig.rows(SHIPPED)[1] == expected_rows(ENDPOINT_HEALTH, parse_all(lines))
+    rig.check()
+
+
+def test_a_long_backlog_is_got_over_in_parts_and_the_cycle_says_that_more_waits(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "RECORDS_A_MOVE", 10)
+    posts = [post_lines(n) for n in (0, 1, 2, 3, 5, 6)]
+    for post in posts:
+        rig.put(post)
+        rig.seal()
+        rig.look()
+        rig.read()
+    rig.consume()
+    cycles = 0
+    while True:
+        before = rig.frontier()
+        report = rig.cycle()
+        cycles += 1
+        rig.look()
+        assert sum(rig.frontier().values()) - sum(before.values()) > 0
+        assert report.records <= 2 * max(10, *map(len, posts))
+        lines = [line for post in posts for line in post]
+        assert rig.rows(SHIPPED)[1] == expected_rows(ENDPOINT_HEALTH, parse_all(lines))
+        if not report.waiting:
+            break
+    assert cycles > 1
+    assert all(rig.store.current().lake.epochs[shard] == epoch for shard, epoch in rig.frontier().items())
     rig.check()
 
 

@@ -34,8 +34,10 @@ from tailrace.views import CompiledView, compile_view
 from tailrace.views.dialects.duckdb import schemas
 
 LOG = logging.getLogger(__name__)
-MOVES_S_MAX = 10.0
+MOVES_S_MAX = 5.0
 """After so long a cycle swaps what it has and leaves the other shards to the next, so that a kill costs no more than that."""
+RECORDS_A_MOVE = 250_000
+"""So many records of a shard, or one epoch, are moved over at once: else a long backlog, which kills make longer, is never got over."""
 TIDY_S_MAX = 10.0
 """After so long the segments of the other views wait for the next cycle."""
 PREVIOUS_KEPT_US = 86_400_000_000
@@ -236,16 +238,17 @@ class Handover:
     # -- one shard, one view -------------------------------------------------------------------------------------
 
     def _target(self, lake: LakeSnapshot, shard: str, frontier: int, on_disk: list[set[tuple[str, int]]]) -> int:
-        """Last epoch up to which the lake and the speed segments of every version (`on_disk`) reach without a hole."""
+        """Last epoch up to which the lake and the speed segments of every version (`on_disk`) reach without a hole, not too far away."""
         mark = lake.mark(shard)
         if mark.epoch <= frontier:
             return frontier
-        sealed = [seal.epoch for seal in self._stream.seals(shard, frontier) if seal.epoch <= mark.epoch]
-        target = frontier
-        for epoch in sealed:
-            if not all((shard, epoch) in listed for listed in on_disk):
+        target, records = frontier, 0
+        for seal in self._stream.seals(shard, frontier):
+            records += seal.counts.stored
+            too_many = target > frontier and records > RECORDS_A_MOVE
+            if too_many or seal.epoch > mark.epoch or not all((shard, seal.epoch) in listed for listed in on_disk):
                 break
-            target = epoch
+            target = seal.epoch
         return target
 
     def _advance(
