@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo up test check fix mutations bench docs web lock clean
+.PHONY: help setup demo up test check fix mutations soak bench docs web lock clean
 
 # The first Python on PATH that is new enough; `make PYTHON=/path/to/python3.12 ...` overrides it.
 PYTHON ?= $(shell for python in python3 python3.15 python3.14 python3.13 python3.12 python3.11; do \
@@ -52,6 +52,9 @@ fix: setup ## format, and mend what the linter can mend
 
 mutations: setup ## undo each rule of the hand-over by a patch, and show which test finds it (5 minutes)
 	@$(BIN)/python -m tests.mutations.run $(ARGS)
+
+soak: setup ## an hour under load, kills, clock steps and a full disk, then every number (ARGS='--minutes 10')
+	@$(BIN)/python -m tests.soak.run $(ARGS)
 
 bench: ## measure on this machine: cost of a line, lines a second, delay, memory, queries (an hour)
 	@$(PYTHON) tools/setup.py --run-only

@@ -13,6 +13,7 @@ from tests.repo.files import ROOT
 LAYERS = [
     "testing",
     "cli",
+    "bench",
     "pipeline",
     "dashboard",
     "alerts",

@@ -160,7 +160,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(STEPS)
 def test_whatever_comes_in_between_answers_are_exact_for_what_they_hold(steps: list) -> None:  # type: ignore[type-arg]
     with tempfile.TemporaryDirectory() as folder:

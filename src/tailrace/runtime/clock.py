@@ -5,6 +5,10 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from tailrace.runtime.clock_steps import steps_of_environment
+
+_STEPS = steps_of_environment()
+
 
 class Clock(Protocol):
     """`now_us`: wall time, microseconds since 1970 UTC; may step. `monotonic_s`: never steps; for intervals only."""
@@ -15,16 +19,26 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks; the wall clock with the steps of a test, where one has set them."""
 
     def now_us(self) -> int:
-        return time.time_ns() // 1000
+        return wall_us(time.time_ns() // 1000)
 
     def monotonic_s(self) -> float:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+def wall_us(real_us: int) -> int:
+    """What the wall clock showed when the machine's own said `real_us`: the same, but for the steps of a test."""
+    return real_us if _STEPS is None else real_us + _STEPS.offset_us(real_us)
+
+
+def real_us(wall_now_us: int) -> int:
+    """What the machine's own clock says while the wall clock shows `wall_now_us`."""
+    return wall_now_us if _STEPS is None else wall_now_us - _STEPS.offset_us(time.time_ns() // 1000)
 
 
 class ManualClock:

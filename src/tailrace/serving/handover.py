@@ -1,6 +1,7 @@
 """Move the frontier: lake rows -> batch states -> compare with speed -> one manifest swap. Runs in the batch process.
 
-A cycle may be killed at any point: what it wrote is named by no manifest until the swap, and the next cycle does it again.
+A cycle may be killed at any point: what it wrote is named by no manifest until the swap, and the next cycle does it again. Segments are
+merged after that, behind a swap of their own: however long it takes, a kill cannot take the frontier back.
 The frontier of a shard moves over an epoch only once the lake holds it, batch has computed it from those lake rows, and the
 speed layer has written its own states of it for every served view, so that the two can be compared.
 """
@@ -33,8 +34,12 @@ from tailrace.views import CompiledView, compile_view
 from tailrace.views.dialects.duckdb import schemas
 
 LOG = logging.getLogger(__name__)
-MOVES_S_MAX = 10.0
+MOVES_S_MAX = 5.0
 """After so long a cycle swaps what it has and leaves the other shards to the next, so that a kill costs no more than that."""
+RECORDS_A_MOVE = 250_000
+"""So many records of a shard, or one epoch, are moved over at once: else a long backlog, which kills make longer, is never got over."""
+TIDY_S_MAX = 10.0
+"""After so long the segments of the other views wait for the next cycle."""
 PREVIOUS_KEPT_US = 86_400_000_000
 """How long a version that was replaced is carried on: both layers go on computing it."""
 
@@ -74,6 +79,7 @@ class Handover:
         self._token = store.acquire_token()
         self._compiled: dict[str, CompiledView] = {}
         self._last_moved = ""
+        self._last_tidied = ""
         self._rebuilt: dict[str, int] = {}
         self._builder = Builder(store, states_dir, self._compile, fields, clock)
         self._tidy = Tidy(store, states_dir, self._compile, clock, segments_min, retention or RetentionSettings())
@@ -118,16 +124,37 @@ class Handover:
             before,
             frontier={shard: targets[shard] if shard in moves else frontier[shard] for shard in shards},
             lake=_lake_pin(lake),
-            views=self._tidy.views(views),
-            previous=self._tidy.views(previous),
+            views=views,
+            previous=previous,
             books=books,
         )
         if msgspec.structs.replace(after, lake=before.lake) != before:
             after = self._store.swap(before.generation, after, self._token, self._clock.now_us())
             for name, asked_us in self._rebuilt.items():
                 self._store.rebuilt(name, asked_us, after.views[name].version, self._clock.now_us())
+        tidied = self._tidied(after)
+        if tidied != after:
+            after = self._store.swap(after.generation, tidied, self._token, self._clock.now_us())
+        if after.generation != before.generation:
             self._tidy.collect_garbage()
         return CycleReport(after.generation, moves, built, records, drift, waiting)
+
+    def _tidied(self, manifest: Manifest) -> Manifest:
+        """As many views as the time allows, beginning after the one with which the last cycle ended."""
+        until_s = self._clock.monotonic_s() + TIDY_S_MAX
+        begun: list[str] = []
+
+        def may(name: str) -> bool:
+            if begun and self._clock.monotonic_s() >= until_s:
+                return False
+            begun.append(name)
+            return True
+
+        last = self._last_tidied
+        in_turn = dict(sorted(manifest.views.items(), key=lambda each: (each[0] <= last, each[0])))
+        views, previous = self._tidy.views(in_turn, may), self._tidy.views(manifest.previous, may)
+        self._last_tidied = next((name for name in reversed(begun) if name in views), "")
+        return msgspec.structs.replace(manifest, views=views, previous=previous)
 
     # -- views ---------------------------------------------------------------------------------------------------
 
@@ -214,16 +241,17 @@ class Handover:
     # -- one shard, one view -------------------------------------------------------------------------------------
 
     def _target(self, lake: LakeSnapshot, shard: str, frontier: int, on_disk: list[set[tuple[str, int]]]) -> int:
-        """Last epoch up to which the lake and the speed segments of every version (`on_disk`) reach without a hole."""
+        """Last epoch up to which the lake and the speed segments of every version (`on_disk`) reach without a hole, not too far away."""
         mark = lake.mark(shard)
         if mark.epoch <= frontier:
             return frontier
-        sealed = [seal.epoch for seal in self._stream.seals(shard, frontier) if seal.epoch <= mark.epoch]
-        target = frontier
-        for epoch in sealed:
-            if not all((shard, epoch) in listed for listed in on_disk):
+        target, records = frontier, 0
+        for seal in self._stream.seals(shard, frontier):
+            records += seal.counts.stored
+            too_many = target > frontier and records > RECORDS_A_MOVE
+            if too_many or seal.epoch > mark.epoch or not all((shard, seal.epoch) in listed for listed in on_disk):
                 break
-            target = epoch
+            target = seal.epoch
         return target
 
     def _advance(

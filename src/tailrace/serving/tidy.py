@@ -1,6 +1,7 @@
 """Keep the batch segments few and young: neighbours merged, old windows let go, files that nobody names deleted.
 
-Part of a cycle of the handover: what it writes is named by the manifest that the cycle swaps in, or by none.
+Part of a cycle of the handover, after the frontier has moved: what it writes is named by the manifest that is swapped in then, or by
+none.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from tailrace.config.settings import RetentionSettings
 from tailrace.runtime.clock import Clock
+from tailrace.runtime.file_times import modified_us
 from tailrace.states.compaction import compact, merge_segments
 from tailrace.states.levels import widths_kept
 from tailrace.states.manifest import ManifestStore, ViewStates
@@ -37,15 +39,20 @@ class Tidy:
     segments_min: int
     retention: RetentionSettings
 
-    def views(self, views: dict[str, ViewStates]) -> dict[str, ViewStates]:
-        """The same views with fewer, or smaller, segments; the same value where there is nothing to do."""
-        return self._bounded({name: self._tidied(states) for name, states in views.items()})
+    def views(
+        self, views: dict[str, ViewStates], may: Callable[[str], bool] = lambda name: True
+    ) -> dict[str, ViewStates]:
+        """The same views with fewer, or smaller, segments; the same value where there is nothing to do.
+
+        `may` is asked before each view, in order; what it says no to waits.
+        """
+        return self._bounded({name: self._tidied(states) if may(name) else states for name, states in views.items()})
 
     def collect_garbage(self) -> None:
         now_us = self.clock.now_us()
         live = self.store.live_files(now_us - GARBAGE_AGE_US)
         for path in (self.states_dir / "batch").glob("*/*.parquet"):
-            old = path.stat().st_mtime_ns // 1000 < now_us - GARBAGE_AGE_US
+            old = modified_us(path) < now_us - GARBAGE_AGE_US
             if old and str(path.relative_to(self.states_dir)) not in live:
                 path.unlink(missing_ok=True)
 

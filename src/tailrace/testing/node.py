@@ -135,6 +135,18 @@ class RunningNode:
         for pid in children:
             _wait_gone(pid)
 
+    def kill_supervisor(self) -> None:
+        """SIGKILL to the supervisor alone: its children notice and end by themselves, after this returns."""
+        assert self._process is not None, "the node has not been started"
+        kill(self._process.pid)
+        self._process.wait()
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of the supervisor; None while it runs."""
+        assert self._process is not None, "the node has not been started"
+        return self._process.poll()
+
     def pids(self) -> dict[str, list[int]]:
         """Role -> pids of the living children, from the folder's own record of them; a stale record names nobody."""
         path = self.data_dir / "run" / "tailrace.json"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.errors import Corrupt, Invalid, NotFound, ShardClosed, Unavailable
+from tailrace.errors import Corrupt, Invalid, NotFound, ShardClosed, Trimmed, Unavailable
 from tailrace.model.shard import HASH_KEYS, Shard
 from tailrace.runtime import files
 from tailrace.stream.backends.embedded import EmbeddedStream, layout, layout_file, resharding
 from tailrace.stream.backends.embedded.turn import OpenFile
-from tailrace.stream.base import ProducerStamp
+from tailrace.stream.base import ProducerStamp, ReadRequest
 from tailrace.stream.resharding import uncovered
 from tailrace.testing.contracts.stream_harness import HOUR_S, durable
 from tailrace.testing.contracts.stream_samples import read_lines, sample_batch, sample_raw
@@ -239,7 +239,7 @@ def test_retry_is_known_however_far_up_its_file_is(harness: EmbeddedHarness, str
     assert durable(stream.append(sample_batch(shard, range(3), producer=STAMP, lines=range(3)))).deduplicated == 3
 
 
-def test_files_of_a_closed_shard_are_trimmed_but_its_end_stays(
+def test_files_of_a_closed_shard_are_all_trimmed_but_its_end_stays(
     harness: EmbeddedHarness, stream: EmbeddedStream
 ) -> None:
     for n in range(3):
@@ -249,11 +249,58 @@ def test_files_of_a_closed_shard_are_trimmed_but_its_end_stays(
     durable(stream.append(sample_batch(FIRST, [3])))
     stream.split(FIRST)
     harness.clock.advance(1)
-    assert stream.trim(FIRST, 4, harness.clock.now_us()) == 3
-    end = stream.end(FIRST)
-    assert (end.earliest_offset, end.next_offset, end.open_epoch) == (3, 4, 5)
     other = harness.open()
-    assert other.end(FIRST) == end
+    assert other.end(FIRST).next_offset == 4
+    assert stream.trim(FIRST, 3, harness.clock.now_us()) == 3
+    assert stream.trim(FIRST, 4, harness.clock.now_us()) == 1
+    end = stream.end(FIRST)
+    assert (end.earliest_offset, end.next_offset, end.open_epoch) == (4, 4, 5)
+    assert [path.name for path in sorted((harness.folder / FIRST).glob("*.db"))] == ["00000005.db"]
+    assert stream.trim(FIRST, 4, harness.clock.now_us(), 0) == 0
+    late = harness.open()
+    for each in (stream, other, late):
+        assert each.end(FIRST) == end
+        assert (each.seals(FIRST), each.read(ReadRequest(FIRST, 4))) == ([], [])
+        with pytest.raises(Trimmed):
+            each.read(ReadRequest(FIRST, 3))
+        with pytest.raises(ShardClosed):
+            durable(each.append(sample_batch(FIRST, [9])))
+    child = stream.shards()[-1].id
+    assert durable(other.append(sample_batch(child, [5]))).epoch == 5
+    other.close()
+    late.close()
+
+
+def test_a_trim_that_dies_before_the_last_file_of_a_closed_shard_is_gone_is_finished_by_the_next(
+    harness: EmbeddedHarness, stream: EmbeddedStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came again after the last seal stays counted."""
+    durable(stream.append(sample_batch(FIRST, range(3), producer=STAMP, lines=range(3))))
+    stream.seal(FIRST)
+    durable(stream.append(sample_batch(FIRST, range(3), producer=STAMP, lines=range(3))))
+    stream.split(FIRST)
+    harness.clock.advance(1)
+    before = stream.end(FIRST)
+    assert before.open_counts.deduplicated == 3
+
+    unlink = Path.unlink
+
+    def dies(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "00000001.db":
+            raise Killed
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Path, "unlink", dies)
+        with pytest.raises(Killed):
+            stream.trim(FIRST, 1, harness.clock.now_us())
+    other = harness.open()
+    assert len(list((harness.folder / FIRST).glob("*.db"))) == 2
+    assert [seal.counts.stored for seal in other.seals(FIRST)] == [3]
+    assert other.trim(FIRST, 1, harness.clock.now_us()) == 1
+    for each in (stream, other):
+        assert each.end(FIRST).open_counts == before.open_counts
+        assert each.end(FIRST).next_offset == 3
     other.close()
 
 

@@ -12,6 +12,7 @@ from pyiceberg.table.metadata import TableMetadata
 
 from tailrace.batch.lake.local_io import checksum_path, local_path
 from tailrace.batch.lake.table import TABLE
+from tailrace.runtime.file_times import modified_us
 
 METADATA_AGE_US = 3_600_000_000
 """Metadata files may belong to another engine's commit under way; an hour old, they do not."""
@@ -42,7 +43,7 @@ def remove_metadata(table: Table, warehouse: Path, now_us: int) -> None:
     current = local_path(table.metadata_location, warehouse)
     described |= {current, checksum_path(current)}
     for path in list(_files(warehouse / TABLE / "metadata")):
-        if path not in described and _age_us(path, now_us) > METADATA_AGE_US:
+        if path not in described and now_us - modified_us(path) > METADATA_AGE_US:
             path.unlink(missing_ok=True)
 
 
@@ -62,7 +63,3 @@ def _local(locations: Iterable[str], warehouse: Path) -> set[Path]:
 
 def _files(folder: Path) -> Iterator[Path]:
     return (p for p in folder.rglob("*") if p.is_file())
-
-
-def _age_us(path: Path, now_us: int) -> int:
-    return now_us - path.stat().st_mtime_ns // 1000

@@ -7,10 +7,11 @@ time is with the file, and a restart knows it. What a crash left unnamed has the
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+
+from tailrace.runtime.file_times import modified_us, set_modified
 
 AGE_US = 600_000_000
 """What nobody has named for so long, nobody reads: queries are bounded to far less."""
@@ -62,11 +63,11 @@ class Outdated:
 
 def _stamp(path: Path, now_us: int) -> None:
     if path.exists():
-        os.utime(path, ns=(now_us * 1000, now_us * 1000))
+        set_modified(path, now_us)
 
 
 def _stamp_of(path: Path) -> int | None:
     try:
-        return path.stat().st_mtime_ns // 1000
+        return modified_us(path)
     except FileNotFoundError:
         return None

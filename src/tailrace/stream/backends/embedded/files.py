@@ -54,7 +54,7 @@ class ShardFiles:
             mark = read_mark(self.folder)  # before the files: they only ever get further
             known = {f.about.generation: f for f in self._files}
             files = self._list(known)
-            if _first_gap(files) is not None:
+            if not files or _first_gap(files) is not None:
                 # A listing is no snapshot: while the oldest files are being dropped it may show a hole that is none.
                 files = self._list(known)
             gap = _first_gap(files)

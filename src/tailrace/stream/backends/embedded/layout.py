@@ -48,11 +48,12 @@ def create_generation(
     deduplicated: int,
     created_at_us: int,
     fields: Fields,
+    ended_at_us: int | None = None,
 ) -> None:
     """Make the file of `generation`; if it exists already, it stays as it is. Returns once file and name are on disk.
 
     The caller holds the lock of the shard, or that of the stream's creation. `deduplicated`: duplicates that came in after
-    the last seal of the file before, so that no count is lost.
+    the last seal of the file before, so that no count is lost. `ended_at_us`: the shard has ended then, and no line comes into the file.
     """
     path = generation_path(folder, generation)
     temporary = folder / f".{path.name}.tmp"
@@ -66,7 +67,8 @@ def create_generation(
             "INSERT INTO about VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", about_row(about, SCHEMA_VERSION, shard_id)
         )
         counts = LedgerCounts(deduplicated=deduplicated)
-        state = FileState(first_offset, first_epoch, first_offset, counts, 0, False, 0)
+        ended = ended_at_us is not None
+        state = FileState(first_offset, first_epoch, first_offset, counts, 0, ended, ended_at_us or 0, ended)
         connection.execute("INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
         update_state(connection, state)
         connection.execute("COMMIT")

@@ -5,22 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 
 from tailrace.runtime.files import sync_folder
+from tailrace.stream.backends.embedded.file import ShardFile
 from tailrace.stream.backends.embedded.files import ShardFiles
 from tailrace.stream.backends.embedded.locks import exclusive
+from tailrace.stream.backends.embedded.turn import OpenFile
 
 
 def drop_files(
-    files: ShardFiles, lock_path: Path, through_epoch: int, before_us: int, bytes_max: int | None = None
+    files: ShardFiles, open_file: OpenFile, through_epoch: int, before_us: int, bytes_max: int | None = None
 ) -> int:
-    """See `StreamBackend.trim`. The newest file stays even if it is closed: it alone says where the shard ends."""
-    with exclusive(lock_path):
+    """See `StreamBackend.trim`. The newest file stays even if it is closed: it alone says where the shard ends.
+
+    That of a shard that was split or merged would stay for ever, with all its lines: an empty file takes its place.
+    """
+    with exclusive(open_file.lock_path):
         kept = files.all()
         size = sum(file.size_bytes() for file in kept)
         dropped = 0
-        for file in kept[:-1]:
+
+        def is_due(file: ShardFile) -> bool:
             state = file.state()
             wanted = state.closed_at_us < before_us or (bytes_max is not None and size > bytes_max)
-            if not state.closed or state.open_epoch - 1 > through_epoch or not wanted:
+            return state.closed and state.open_epoch - 1 <= through_epoch and wanted
+
+        for file in kept:
+            if not is_due(file) or (file is kept[-1] and not open_file.leave_end_locked()):
                 break
             size -= file.size_bytes()
             file.path.unlink()

@@ -133,7 +133,7 @@ class EmbeddedStream:
         self._check_writable()
         files = self._shard(shard_id)
         with translated(files.folder):
-            return drop_files(files, self._open[shard_id].lock_path, through_epoch, before_us, bytes_max)
+            return drop_files(files, self._open[shard_id], through_epoch, before_us, bytes_max)
 
     def close(self) -> None:
         with self._lock:

@@ -91,7 +91,7 @@ class OpenFile:
         """A write or a sync has failed: settle the file again before the next."""
         self._sure_of = -1
 
-    def _create_next(self, file: ShardFile, state: FileState) -> None:
+    def _create_next(self, file: ShardFile, state: FileState, *, ended: bool = False) -> None:
         create_generation(
             self._files.folder,
             self.shard_id,
@@ -101,8 +101,20 @@ class OpenFile:
             deduplicated=state.counts.deduplicated,
             created_at_us=self._clock.now_us(),
             fields=self._fields,
+            ended_at_us=state.closed_at_us if ended else None,
         )
         self._files.refresh()
+
+    def leave_end_locked(self) -> bool:
+        """If the shard has ended, and lines stand in its newest file: make an empty one that says the same end. Whether it did.
+
+        On return it is on disk, so that the file before it may go. The trim that dies between the two leaves that to the next.
+        """
+        files, state = self._files.current()
+        if not state.ended or files[-1].about.first_offset == state.next_offset:
+            return False
+        self._create_next(files[-1], state, ended=True)
+        return True
 
     def horizon(self, now_us: int) -> tuple[ShardFile, ...]:
         """Closed files in which deduplication looks: of this shard, and of those it descends from.
