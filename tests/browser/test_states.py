@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +45,23 @@ def test_from_empty_to_old_to_live(visit: Visit, node: RunningNode) -> None:
     notice.wait_for(state="detached")
     page.get_by_test_id("gauge-value").wait_for()
     page.get_by_test_id("connection-badge").filter(has_text="LIVE").wait_for()
+
+
+def test_history_that_changes_is_told(visit: Visit, node: RunningNode) -> None:
+    """Late lines in old windows of a chart; the newest windows may grow without a word."""
+    start = now() - timedelta(minutes=5)
+    records = [{"timestamp": at(start + timedelta(seconds=s)), "endpoint": "/late", "status": 200} for s in range(300)]
+    node.post_logs(ndjson(records))
+    page = visit.open()
+    page.get_by_test_id("line-freshness").wait_for()
+    node.post_logs(ndjson([{"timestamp": at(now()), "endpoint": "/late", "status": 200}]))
+    visit.page.wait_for_timeout(500)
+    assert page.get_by_test_id("line-late").count() == 0
+    node.post_logs(ndjson(records[30:37]))
+    badge = page.get_by_test_id("line-late")
+    badge.wait_for()
+    badge.hover()
+    page.get_by_role("tooltip").filter(has_text="7 lines arrived late").wait_for()
 
 
 def test_a_line_that_cannot_be_read_is_shown_with_its_reason(visit: Visit, node: RunningNode) -> None:

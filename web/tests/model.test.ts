@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { backoffMs } from "../src/live/backoff.ts";
 import { parseFrame } from "../src/live/frames.ts";
+import { joined, LateWatch } from "../src/model/late.ts";
 import { median, Slots, steadyOrder } from "../src/model/order.ts";
 import { endpoints, overall, seriesByEndpoint, statuses } from "../src/model/rows.ts";
 import { coveredMs, onGrid, rangeUpTo, spanMs } from "../src/model/windows.ts";
@@ -79,4 +80,22 @@ test("waits grow, stay capped, and differ", () => {
 test("what is no frame is ignored", () => {
   for (const text of ["", "null", "[1]", "{}", '{"kind":"news"}', '{"kind":"snapshot"}']) assert.equal(parseFrame(text), null);
   assert.equal(parseFrame('{"kind":"heartbeat","server_now":"2026-11-23T00:00:00Z"}')?.kind, "heartbeat");
+});
+
+test("lines that come late are found, those that come in time are not", () => {
+  const columns = ["window_start", "endpoint", "requests"];
+  const at = (second: number): string => new Date(Date.UTC(2026, 10, 23, 10, 0, second)).toISOString();
+  const frame = (rows: [number, string | null, number][], newest: number, version = "v1") => ({
+    version, columns, rows: rows.map(([second, endpoint, n]) => [at(second), endpoint, n]), newest_event_at: at(newest), server_now: at(newest + 1),
+  });
+  const watch = new LateWatch();
+  assert.equal(watch.take(frame([[0, "/a", 5], [10, "/a", 5], [100, "/a", 1]], 105)), null);
+  assert.equal(watch.take(frame([[0, "/a", 5], [10, "/a", 5], [100, "/a", 9]], 109)), null, "the newest window grows");
+  assert.equal(watch.take(frame([[0, "/a", 3], [0, null, 2], [10, "/a", 5]], 109)), null, "a key may move into the row of the others");
+  const late = watch.take(frame([[0, "/a", 5], [10, "/a", 6], [20, "/b", 2], [100, "/a", 9]], 110));
+  assert.deepEqual([late?.lines, late?.first, late?.last], [3, Date.parse(at(10)), Date.parse(at(20))]);
+  assert.equal(watch.take(frame([[10, "/a", 6], [20, "/b", 2]], 111)), null, "the range moves on");
+  assert.equal(watch.take(frame([[10, "/a", 60]], 112, "v2")), null, "another version counts otherwise");
+  assert.deepEqual(joined(late, { lines: 4, first: 1, last: 2, at: 3 }), { lines: 7, first: 1, last: Date.parse(at(20)), at: 3 });
+  assert.equal(new LateWatch().take({ ...frame([], 1), columns: ["requests"] }), null);
 });

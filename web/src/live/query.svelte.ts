@@ -2,7 +2,9 @@
 
 import { asApiError, getJson } from "../api/http.ts";
 import { poll } from "../api/poll.ts";
+import { parseInstant } from "../format/time.ts";
 import { live } from "./connection.svelte.ts";
+import { joined, type Late, LateWatch } from "../model/late.ts";
 import type { ApiError, Snapshot, Subscription } from "./frames.ts";
 
 /** A fixed range; instants in epoch ms, windows that start in [from, to). */
@@ -12,13 +14,18 @@ export interface Past {
 }
 
 const PAST_EVERY_MS = 3_000;
+/** How long it is news that lines came late. */
+const NEWS_MS = 60_000;
 
 export class ViewQuery {
   frame = $state.raw<Snapshot | null>(null);
   error = $state.raw<ApiError | null>(null);
   /** True from a change of what is asked until its first answer; `frame` is then still the old one. */
   waiting = $state(true);
+  /** Lines that came late while this was shown; null when there were none of late. */
+  late = $state.raw<Late | null>(null);
 
+  #watch = new LateWatch();
   readonly #asked: string;
 
   /** Must be made while a component is set up: it ends with it. `asks` null: nothing is asked. */
@@ -27,12 +34,17 @@ export class ViewQuery {
     $effect(() => {
       const [spec, range] = JSON.parse(this.#asked) as [Subscription | null, Past | null];
       this.waiting = true;
+      this.late = null;
+      this.#watch = new LateWatch();
       if (spec === null) return;
       return range === null ? this.#follow(spec) : this.#fetch(spec, range);
     });
   }
 
   #take(frame: Snapshot): void {
+    const before = this.late !== null && (parseInstant(frame.server_now) ?? 0) - this.late.at < NEWS_MS ? this.late : null;
+    const late = this.#watch.take(frame);
+    this.late = late === null ? before : joined(before, late);
     this.frame = frame;
     this.error = null;
     this.waiting = false;
