@@ -30,7 +30,7 @@ up: ## start a node that waits for logs
 
 test: check ## everything that proves the code: make check, then all tests
 	@echo "== tests"
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 check: setup ## lock, format, lint, types and import rules
 	@echo "== lock"

@@ -46,22 +46,29 @@ def sample(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_each_reason_is_named_once_with_its_count(sample: Path) -> None:
-    code, printed = run(sample)
+ALONE, SHARED = (), ("--numprocesses=2",)
+ways = pytest.mark.parametrize("way", [ALONE, SHARED], ids=["alone", "shared"])
+
+
+@ways
+def test_each_reason_is_named_once_with_its_count(sample: Path, way: tuple[str, ...]) -> None:
+    code, printed = run(sample, *way)
     assert code == 0
     assert "2 tests: no Chromium here" in printed
     assert "1 passed, 2 skipped, 1 xfailed" in printed
 
 
-def test_a_whole_file_left_out_is_named(sample: Path) -> None:
+@ways
+def test_a_whole_file_left_out_is_named(sample: Path, way: tuple[str, ...]) -> None:
     (sample / "test_whole.py").write_text("import pytest\npytest.skip('no Kafka', allow_module_level=True)\n")
-    code, printed = run(sample)
+    code, printed = run(sample, *way)
     assert code == 0
     assert "1 test: no Kafka" in printed
 
 
-def test_tests_not_chosen_are_named(sample: Path) -> None:
-    _, printed = run(sample, "-k", "runs")
+@ways
+def test_tests_not_chosen_are_named(sample: Path, way: tuple[str, ...]) -> None:
+    _, printed = run(sample, "-k", "runs", *way)
     assert "3 tests: not chosen on the command line" in printed
 
 
@@ -79,8 +86,9 @@ def test_left_out_is_failure_where_everything_is_required(sample: Path) -> None:
     assert "1 failed, 1 passed, 1 xfailed, 2 errors" in printed
 
 
-def test_not_choosing_is_failure_where_everything_is_required(sample: Path) -> None:
-    code, printed = run(sample, "-k", "runs", TAILRACE_REQUIRE_ALL="1")
+@ways
+def test_not_choosing_is_failure_where_everything_is_required(sample: Path, way: tuple[str, ...]) -> None:
+    code, printed = run(sample, "-k", "runs", *way, TAILRACE_REQUIRE_ALL="1")
     assert code == 1
     assert "3 tests: not chosen on the command line" in printed
 
