@@ -18,6 +18,7 @@ from tailrace.errors import Invalid, Unavailable
 from tailrace.model.sequence import sequence_number
 from tailrace.model.verdict import Verdict
 from tailrace.model.window import iso
+from tailrace.runtime.unreadable import UNREADABLE
 from tailrace.serving.redrive import Redrive
 from tailrace.stream.dead_letters import DeadLetter
 
@@ -68,7 +69,7 @@ async def redrive(request: Request) -> Response:
 def _wish(body: bytes) -> Redrive:
     try:
         wish = msgspec.json.decode(body, type=Redrive) if body.strip() else Redrive()
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Invalid(
             f"the body is not a redrive: {error}", hint='for example {"verdict": "malformed", "format": "combined"}'
         ) from error

@@ -16,6 +16,7 @@ from tailrace.dashboard.encode import encode
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Invalid, TailraceError
 from tailrace.model.window import iso
+from tailrace.runtime.unreadable import UNREADABLE
 from tailrace.serving.subscribe import Frame, Subscription, with_head
 
 TICK_S = 0.25
@@ -79,7 +80,7 @@ class LiveSession:
                 raise Invalid(f"unknown op `{message.op}`", hint="use subscribe or unsubscribe")
             fields = {k: getattr(message, k) for k in ("view", "over", "step", "total", "where", "top")}
             wish = msgspec.convert(fields, Subscription)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise Invalid(f"message does not parse: {error}", hint="see /openapi.json for the frames") from error
         if len(self._held) >= SUBSCRIPTIONS_MAX and message.sub not in self._held:
             raise Invalid(f"more than {SUBSCRIPTIONS_MAX} subscriptions on one socket")
