@@ -39,6 +39,12 @@ def split_lines(body: bytes) -> list[bytes]:
     return [line for line in lines if line.strip(_BLANK)]
 
 
+def lines_of(record: bytes) -> list[bytes]:
+    """The lines of one record; the end of its last has been cut off already."""
+    *lines, last = record.split(b"\n")
+    return [line for line in (*(line.removesuffix(b"\r") for line in lines), last) if line.strip(_BLANK)]
+
+
 def values_of(found: Decoded) -> list[Any]:
     return [found.columns.to_pylist(), found.raw.to_pylist(), found.keys.to_pylist()]
 
@@ -210,9 +216,7 @@ def run_records(body: bytes) -> None:
     """Of records that have many lines: none of the lines is lost, and none is in two."""
     for definition in (_TRACES, _INDENTED):
         found = decoded(body, regex_format(definition))
-        assert [
-            line for raw in found.raw.column("raw").to_pylist() for line in split_lines(b"\n" + raw)
-        ] == split_lines(body)
+        assert [line for raw in found.raw.column("raw").to_pylist() for line in lines_of(raw)] == split_lines(body)
 
 
 def run_access(body: bytes) -> None:

@@ -26,7 +26,7 @@ from tailrace.formats.regex import regex_format
 from tailrace.model.fields import DEFAULT_FIELDS
 from tests.formats.decoding import decoded
 from tests.fuzz.target import Target, attempted, text_of
-from tests.fuzz.targets.lines import split_lines
+from tests.fuzz.targets.lines import lines_of, split_lines
 
 
 @cache
@@ -58,9 +58,7 @@ def run_pattern(data: bytes) -> None:
         table["multiline"] = {"start": text_of(start)}
     (definition,) = read_formats(SettingsFile("tailrace.toml"), [table], DEFAULT_FIELDS)
     found = decoded(body, regex_format(definition))
-    assert [line for raw in found.raw.column("raw").to_pylist() for line in split_lines(b"\n" + raw)] == split_lines(
-        body
-    )
+    assert [line for raw in found.raw.column("raw").to_pylist() for line in lines_of(raw)] == split_lines(body)
 
 
 def run_rules(data: bytes) -> None:

@@ -68,8 +68,8 @@ def decimal_reading(text: bytes, places: int) -> tuple[int, bool] | None:
     """The same, by Python's decimals; texts whose exponent it cannot hold are left to the product."""
     plain = text.strip(b" \t\r\n")
     try:
-        value = Decimal(plain.decode("ascii")) if b"_" not in plain and plain == plain.strip() else None
-    except (InvalidOperation, UnicodeDecodeError, ValueError):
+        value = Decimal(plain.decode("ascii")) if all(byte in b"0123456789+-.eE" for byte in plain) else None
+    except InvalidOperation:
         value = None
     if value is None or not value.is_finite():
         return None

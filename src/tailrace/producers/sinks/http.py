@@ -165,4 +165,4 @@ def _message(body: bytes) -> str:
 
 
 def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.replace(".", "", 1).isdigit() else None
+    return float(text) if text and text.isascii() and text.replace(".", "", 1).isdigit() else None
