@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
     words.write_text("".join(f'"{quoted(word)}"\n' for word in target.words))
     options = [
         f"-artifact_prefix={findings}/",
-        f"-dict={words}",
+        *([f"-dict={words}"] if target.words else []),
         f"-max_len={target.bytes_max}",
         f"-timeout={SECONDS_MAX:.0f}",
         "-print_final_stats=1",

@@ -61,7 +61,7 @@ class LiveSession:
         sender = asyncio.create_task(self._send_frames())
         try:
             while True:
-                self._take(await self._socket.receive_text())
+                self._take(await self._received())
         except WebSocketDisconnect:
             return
         except Invalid as error:
@@ -70,9 +70,17 @@ class LiveSession:
         finally:
             sender.cancel()
 
-    def _take(self, text: str) -> None:
+    async def _received(self) -> str | bytes:
+        """The next message, sent as text or as bytes. Raises WebSocketDisconnect."""
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1000))
+        text: str | None = message.get("text")
+        return text if text is not None else message.get("bytes") or b""
+
+    def _take(self, content: str | bytes) -> None:
         try:
-            message = msgspec.json.decode(text, type=_Message)
+            message = msgspec.json.decode(content, type=_Message)
             if message.op == "unsubscribe":
                 self._held.pop(message.sub, None)
                 return
