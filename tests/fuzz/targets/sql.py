@@ -5,6 +5,7 @@ Oracles: an error stands at a place of the text; what compiles is taken by the e
 
 from __future__ import annotations
 
+import atexit
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -107,6 +108,8 @@ _FUNCTIONS = (
     b"1e400", b"99999999999999999999", b"||", b" % ", b" / ", b"regexp_matches(", b";", b"?", b"$1", b"@", b"#",
     b"\x00",
 )  # fmt: skip
+for _kept in (engine, check):
+    atexit.register(_kept.cache_clear)  # DuckDB's binding wants to be let go before the interpreter ends
 _VIEW = (
     b"CREATE VIEW v AS SELECT time_bucket(INTERVAL '10 seconds', timestamp) AS w, endpoint, status // 100 AS class,\n"
     b"  count(*) AS n, avg(response_ms) AS a, quantile(response_ms, 0.99) AS q, approx_count_distinct(ip) AS d\n"
