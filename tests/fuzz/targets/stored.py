@@ -106,6 +106,8 @@ _INDEX = Index(
     version="0.1.0", taken_at="2026-11-22T10:00:00Z", stream="logs", files=[Written("stream/logs/a.db", 3, "00")]
 )
 _RUN = RunFile(pid=1, url="http://x", data_dir="d", views_dir="v", started_at="2026-11-22T10:00:00Z", version="0.1.0")
+_SHARDS = Layout(even_shards(2, 1_795_341_600)).encoded()
+_OLD_SHARDS = msgspec.json.encode({k: v for k, v in msgspec.json.decode(_SHARDS).items() if k != "checksum"})
 TARGETS = (
     Target("block", "blocks of the stream", run_block, (block(),), refuses=Corrupt),
     Target("speed_segment", "speed segments", run_segment, (segment(),), (b"TRSEG001",), refuses=Corrupt),
@@ -113,7 +115,7 @@ TARGETS = (
         "shards_file",
         "shards.json",
         run_shards,
-        (Layout(even_shards(2, 1_795_341_600)).encoded(), b'{"version":1,"shards":[]}'),
+        (_SHARDS, _OLD_SHARDS, b'{"version":1,"shards":[]}'),
         (
             b'"checksum": ',
             b'"pending": {"close": [0], "open": []}',
