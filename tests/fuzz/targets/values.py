@@ -5,6 +5,7 @@ Oracles: the column-wise way gives what the one-at-a-time way gives; numbers are
 
 from __future__ import annotations
 
+import re
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation, localcontext
 from typing import Any
 
@@ -23,6 +24,8 @@ from tailrace.model.window import duration_us, iso, parse_iso
 from tests.fuzz.target import Target, text_of
 
 _COPIES = 9
+_HUGE = re.compile(rb"[eE][+-]?\d{7}")
+"""An exponent that Python's decimals may not hold."""
 _SHARD = Shard(3, 0, (1 << 128) - 1, 1_795_341_600)
 
 
@@ -67,6 +70,8 @@ def run_number(data: bytes) -> None:
 def decimal_reading(text: bytes, places: int) -> tuple[int, bool] | None:
     """The same, by Python's decimals; texts whose exponent it cannot hold are left to the product."""
     plain = text.strip(b" \t\r\n")
+    if _HUGE.search(plain):
+        return scaled(text, places)
     try:
         value = Decimal(plain.decode("ascii")) if all(byte in b"0123456789+-.eE" for byte in plain) else None
     except InvalidOperation:
