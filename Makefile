@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo up test check fix mutations soak bench docs web lock clean
+.PHONY: help setup demo up test check fix mutations fuzz soak bench docs web lock clean
 
 # The first Python on PATH that is new enough; `make PYTHON=/path/to/python3.12 ...` overrides it.
 PYTHON ?= $(shell for python in python3 python3.15 python3.14 python3.13 python3.12 python3.11; do \
@@ -55,6 +55,10 @@ mutations: setup ## undo each rule of the hand-over by a patch, and show which t
 
 soak: setup ## an hour under load, kills, clock steps and a full disk, then every number (ARGS='--minutes 10')
 	@$(BIN)/python -m tests.soak.run $(ARGS)
+
+fuzz: ## hunt for inputs that break a parser or the HTTP surface (10 minutes; ARGS='--seconds 600 --target NAME')
+	@$(PYTHON) tools/setup.py --with fuzz
+	@$(BIN)/python -m tests.fuzz.run $(ARGS)
 
 bench: ## measure on this machine: cost of a line, lines a second, delay, memory, queries (an hour)
 	@$(PYTHON) tools/setup.py --run-only

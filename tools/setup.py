@@ -7,6 +7,7 @@ and never changes the machine's own packages.
 
     python3 tools/setup.py                install what `uv.lock` says, with the tools for development
     python3 tools/setup.py --run-only     only what `tailrace` itself needs
+    python3 tools/setup.py --with GROUP   a group of dependencies besides, for example fuzz
     python3 tools/setup.py --rebuild      also build the project, and with it the dashboard, again
     python3 tools/setup.py --lock         write `uv.lock` anew from `pyproject.toml`
     python3 tools/setup.py --check-lock   fail if `uv.lock` does not fit `pyproject.toml`
@@ -50,6 +51,7 @@ class SetupError(Exception):
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Make .venv from uv.lock.")
     parser.add_argument("--run-only", action="store_true", help="leave the development tools out")
+    parser.add_argument("--with", dest="group", default="", help="install this group of dependencies besides")
     parser.add_argument("--rebuild", action="store_true", help="build the project and its dashboard again")
     parser.add_argument("--lock", action="store_true", help="write uv.lock anew")
     parser.add_argument("--check-lock", action="store_true", help="fail if uv.lock does not fit pyproject.toml")
@@ -61,7 +63,8 @@ def main(arguments: list[str]) -> int:
         environment = uv_environment(os.environ, pip)
         if options.lock or options.check_lock:
             return lock(uv, environment, check=options.check_lock)
-        return sync(uv, environment, index_in_force(os.environ, pip), options.run_only, options.rebuild)
+        index = index_in_force(os.environ, pip)
+        return sync(uv, environment, index, options.run_only, options.rebuild, options.group)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 3
@@ -166,19 +169,22 @@ def index_in_force(environment: os._Environ[str] | dict[str, str], pip: dict[str
 # ---- the work --------------------------------------------------------------------------------------------------------
 
 
-def sync(uv: str, environment: dict[str, str], index: str | None, run_only: bool, rebuild: bool) -> int:
+def sync(
+    uv: str, environment: dict[str, str], index: str | None, run_only: bool, rebuild: bool, group: str = ""
+) -> int:
     if not VENV.exists():
         print("setup: installing into .venv and building the dashboard (once; a minute or two)", flush=True)
     if index:
-        return sync_from_index(uv, environment, index, run_only)
+        return sync_from_index(uv, environment, index, run_only, group)
     command = [uv, "sync", "--locked", *python_choice()]
     # `--inexact`: `make demo` after `make test` must not take the tools away again.
     command += ["--no-default-groups", "--inexact"] if run_only else []
+    command += ["--group", group] if group else []
     command += ["--reinstall-package", "tailrace"] if rebuild else []
     return run(command, environment)
 
 
-def sync_from_index(uv: str, environment: dict[str, str], index: str, run_only: bool) -> int:
+def sync_from_index(uv: str, environment: dict[str, str], index: str, run_only: bool, group: str = "") -> int:
     """Install the locked versions from another index.
 
     The lock names files of the public index. A mirror has the same files under other addresses, so the versions and
@@ -188,6 +194,7 @@ def sync_from_index(uv: str, environment: dict[str, str], index: str, run_only: 
     TOOLS.mkdir(exist_ok=True)
     export = [uv, "export", "--quiet", "--frozen", "--no-emit-project", "--output-file", str(wanted)]
     export += ["--no-default-groups"] if run_only else []
+    export += ["--group", group] if group else []
     steps = [] if VENV.exists() else [[uv, "venv", *python_choice(), str(VENV)]]
     install = [uv, "pip", "install", "--python", str(VENV), "--default-index", index]
     steps += [export, [*install, "--require-hashes", "--requirements", str(wanted)]]

@@ -15,6 +15,7 @@
     +-- Trimmed                the data is gone: start from `earliest`
     +-- Corrupt                an operator must look at `path`
     |   +-- GapFound           records `first`..`last` of `shard` are missing
+    +-- Newer                  a later version has written it: go on with that one
     +-- InternalError          our bug: please report it
 
 Messages are lower case, with values in backticks. `hint` is the next step for a person, or empty.
@@ -141,6 +142,12 @@ class GapFound(Corrupt):
         self.shard = shard
         self.first = first
         self.last = last
+
+
+class Newer(TailraceError):
+    """Stored data is of a later version than this one."""
+
+    code = "newer"
 
 
 class InternalError(TailraceError):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,10 @@ from tests.e2e.waiting import count_of, until, until_covered
 pytestmark = pytest.mark.slow
 
 
-def tailrace(folder: Path, *words: str, code: int = 0) -> Any:
+def tailrace(folder: Path, *words: str, code: int = 0, env: Mapping[str, str] | None = None) -> Any:
     run = [sys.executable, "-m", "tailrace.cli.main", *words, "--json"]
-    done = subprocess.run(run, capture_output=True, timeout=120, check=False, cwd=folder)
+    surroundings = {**os.environ, **(env or {})}
+    done = subprocess.run(run, capture_output=True, timeout=120, check=False, cwd=folder, env=surroundings)
     assert done.returncode == code, (done.stdout, done.stderr)
     return json.loads(done.stdout or done.stderr)
 

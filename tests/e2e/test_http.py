@@ -102,6 +102,33 @@ def test_errors_have_one_shape(node: RunningNode, path: str, status: int, code: 
     assert error["hint"]
 
 
+@pytest.mark.parametrize(
+    "path", ["views", "views/endpoint_health", "pipeline", "streams", "shards", "deadletters", "tail"]
+)
+def test_a_parameter_that_is_not_known_is_never_passed_over(node: RunningNode, path: str) -> None:
+    answer = node.get(f"/v1/{path}", colour="red")
+    assert (answer.status, "colour" in answer.json["error"]["message"]) == (400, True)
+
+
+def test_nor_by_a_query(node: RunningNode) -> None:
+    assert node.request("POST", "/v1/query?colour=red", b"SELECT 1").status == 400
+
+
+def test_a_method_that_is_not_possible_is_answered_with_those_that_are(node: RunningNode) -> None:
+    answers = [node.request("DELETE", path) for path in ("/v1/views", "/v1/query", "/v1/logs")]
+    assert [answer.status for answer in answers] == [405, 405, 405]
+    assert [set(answer.headers["allow"].split(", ")) for answer in answers] == [{"GET", "HEAD"}, {"POST"}, {"POST"}]
+
+
+def test_the_raw_bytes_of_a_dead_letter_are_a_matter_of_true_or_false(node: RunningNode) -> None:
+    node.post_logs(b"neither true nor false")
+    letter = node.get("/v1/deadletters", limit=1).json["dead_letters"][0]
+    path = f"/v1/deadletters/{letter['id']}"
+    assert [node.get(f"{path}{ask}").body for ask in ("?raw", "?raw=true", "?raw=1")] == [letter["raw"].encode()] * 3
+    assert node.get(f"{path}?raw=false").json["id"] == letter["id"]
+    assert node.get(f"{path}?raw=maybe").status == 400
+
+
 def test_the_receipt_names_each_dead_letter(node: RunningNode) -> None:
     body = b'{"timestamp":"2026-04-05T00:00:00Z"}\n{"endpoint":"/x"}\nnot json\n'
     found = node.post_logs(body).json
@@ -243,6 +270,48 @@ def frame_of(socket: Any, wanted: Any) -> dict[str, Any]:
 
 def snapshot(socket: Any, wanted: Any) -> dict[str, Any]:
     return frame_of(socket, lambda frame: frame["kind"] == "snapshot" and wanted(frame))
+
+
+@pytest.mark.parametrize(
+    "message", [b"\xff\xfe", b"", b'{"op":"sub\xff"}', "no json", "[" * 5_000, '{"op":"dance","sub":"a"}']
+)
+def test_a_message_that_cannot_be_read_is_told_before_the_socket_closes(
+    node: RunningNode, message: str | bytes
+) -> None:
+    with connect(f"ws://127.0.0.1:{node.port}/v1/live") as socket:
+        socket.send(message)
+        found = frame_of(socket, lambda frame: frame["kind"] == "error")
+        assert found["error"]["code"] == "invalid"
+        assert found["error"]["hint"]
+
+
+def test_a_message_may_come_as_bytes(loaded: RunningNode) -> None:
+    with connect(f"ws://127.0.0.1:{loaded.port}/v1/live") as socket:
+        socket.send(b'{"op":"subscribe","sub":"a","view":"endpoint_health"}')
+        assert snapshot(socket, lambda frame: frame["sub"] == "a")["view"] == "endpoint_health"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "step=0s",
+        "over=0s",
+        "over=0s&step=10s",
+        "step=36500d",
+        "from=0001-01-01",
+        "to=9999-12-31T23:59:59.999999-23:59",
+        "from=9999-12-31&over=3650d",
+        "top=0&by=requests",
+        "columns=",
+        "columns=,",
+        "step=10s&over=3650d&from=0001-01-01",
+    ],
+)
+def test_edges_of_a_view_s_parameters_are_answered_or_refused(loaded: RunningNode, wrong: str) -> None:
+    answer = loaded.get(f"/v1/views/endpoint_health?{wrong}")
+    assert answer.status in (200, 400), answer.body
+    where = loaded.request("GET", f"/v1/views/endpoint_health/diff?{wrong.partition('&')[0]}")
+    assert where.status in (400, 404), where.body
 
 
 def test_health_metrics_and_the_description(node: RunningNode) -> None:

@@ -88,6 +88,20 @@ def test_another_index_gets_the_locked_versions_by_hash(tmp_path: Path, monkeypa
     assert "--editable" in project
 
 
+@pytest.mark.parametrize("index", [None, "http://mirror.example/simple"])
+def test_a_group_that_is_asked_for_comes_besides(
+    index: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    uv = write_program(tmp_path / "uv", f'echo "$*" >> {log}')
+    monkeypatch.setattr(setup, "TOOLS", tmp_path)
+    assert setup.sync(str(uv), dict(os.environ), index, run_only=False, rebuild=False, group="fuzz") == 0
+    assert any("--group fuzz" in line and "--no-default-groups" not in line for line in log.read_text().splitlines())
+    log.unlink()
+    assert setup.sync(str(uv), dict(os.environ), index, run_only=False, rebuild=False) == 0
+    assert "--group" not in log.read_text()
+
+
 def write_program(path: Path, body: str) -> Path:
     path.write_text(f"#!/bin/sh\n{body}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)

@@ -10,6 +10,7 @@ import msgspec
 from tailrace.config.settings import Settings
 from tailrace.errors import Corrupt
 from tailrace.runtime.files import write_atomic
+from tailrace.runtime.unreadable import UNREADABLE
 
 FILE_NAME = "settings.json"
 
@@ -24,7 +25,7 @@ def read_settings(data_dir: Path) -> Settings:
     path = data_dir / "run" / FILE_NAME
     try:
         return msgspec.json.decode(path.read_bytes(), type=Settings, dec_hook=_decode)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise Corrupt(str(path), str(error), hint="start the node with: tailrace up") from error
 
 

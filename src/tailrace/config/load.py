@@ -95,7 +95,10 @@ def _folder(
     if not isinstance(value, str) or not value:
         raise file.wrong(key, value, "a folder, as text")
     base = path.absolute().parent if path is not None and key in document else here
-    return (base / Path(value).expanduser()).resolve()
+    try:
+        return (base / Path(value).expanduser()).resolve()
+    except (RuntimeError, ValueError, OSError) as error:  # nobody has that home, a NUL byte, links that go in a circle
+        raise file.wrong(key, value, f"a folder that there can be: {str(error).lower()}") from error
 
 
 def _section(file: SettingsFile, section: str, defaults: Any, given: Any) -> Any:

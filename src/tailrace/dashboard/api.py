@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 
 from tailrace.dashboard.app import routes as page_routes
 from tailrace.dashboard.dead_letters_api import list_dead_letters, read_dead_letter, redrive
-from tailrace.dashboard.encode import error_response, json_response
+from tailrace.dashboard.encode import error_response, json_response, known_parameters
 from tailrace.dashboard.live import LiveSession
 from tailrace.dashboard.openapi import document
 from tailrace.dashboard.pins_api import add_pin, list_pins, read_pin, remove_pin
@@ -78,6 +78,7 @@ async def live(socket: WebSocket) -> None:
 
 async def query(request: Request) -> Response:
     """Passed on to the query process, answer and all; if the client goes, before or within the answer, the query is cancelled there."""
+    known_parameters(request, {"format"})
     client: httpx.AsyncClient = request.app.state.query_client
     headers = {k: v for k, v in request.headers.items() if k in ("accept", "content-type")}
     sent = client.build_request(
@@ -137,4 +138,6 @@ async def not_allowed(request: Request, error: Exception) -> Response:
         "message": f"`{request.method}` is not possible here",
         "hint": "see /openapi.json",
     }
-    return json_response({"error": problem}, 405)
+    response = json_response({"error": problem}, 405)
+    response.headers.update(getattr(error, "headers", None) or {})  # which methods there are
+    return response

@@ -12,12 +12,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tailrace.dashboard.encode import json_response, known_parameters, limit_of
+from tailrace.dashboard.encode import json_response, known_parameters, limit_of, truth_of
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Invalid, Unavailable
 from tailrace.model.sequence import sequence_number
 from tailrace.model.verdict import Verdict
 from tailrace.model.window import iso
+from tailrace.runtime.unreadable import UNREADABLE
 from tailrace.serving.redrive import Redrive
 from tailrace.stream.dead_letters import DeadLetter
 
@@ -41,11 +42,11 @@ async def list_dead_letters(request: Request) -> Response:
 
 
 async def read_dead_letter(request: Request) -> Response:
-    """All of one; with `?raw`, just its bytes."""
+    """All of one; with `?raw` or `?raw=true`, just its bytes."""
     services: NodeServices = request.app.state.services
     params = known_parameters(request, {"raw"})
     letter = await asyncio.to_thread(services.dead_letters.one, request.path_params["id"])
-    if "raw" in params:
+    if truth_of(params, "raw"):
         # Never shown by a browser: these bytes are whatever a client has sent.
         headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
         return Response(letter.raw, media_type="application/octet-stream", headers=headers)
@@ -68,7 +69,7 @@ async def redrive(request: Request) -> Response:
 def _wish(body: bytes) -> Redrive:
     try:
         wish = msgspec.json.decode(body, type=Redrive) if body.strip() else Redrive()
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Invalid(
             f"the body is not a redrive: {error}", hint='for example {"verdict": "malformed", "format": "combined"}'
         ) from error

@@ -41,6 +41,17 @@ def whole_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else None
 
 
+_TRUTH = {"1": True, "true": True, "yes": True, "": True, "0": False, "false": False, "no": False}
+
+
+def truth_of(params: Mapping[str, str], name: str) -> bool:
+    """A parameter that is true or false; its name alone is true, left out it is false. Raises Invalid for anything else."""
+    text = params.get(name, "false").lower()
+    if text not in _TRUTH:
+        raise Invalid(f"`{name}` is neither true nor false", hint=f"write {name}=true, or leave it out")
+    return _TRUTH[text]
+
+
 def limit_of(params: Mapping[str, str], least: int, most: int, default: int, meaning: str = "") -> int:
     """The parameter `limit`. Raises Invalid unless it is `least` to `most`. `meaning`: what the default is, instead of its number."""
     limit = whole_number(params.get("limit", str(default)))

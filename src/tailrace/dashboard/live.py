@@ -16,6 +16,7 @@ from tailrace.dashboard.encode import encode
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Invalid, TailraceError
 from tailrace.model.window import iso
+from tailrace.runtime.unreadable import UNREADABLE
 from tailrace.serving.subscribe import Frame, Subscription, with_head
 
 TICK_S = 0.25
@@ -60,7 +61,7 @@ class LiveSession:
         sender = asyncio.create_task(self._send_frames())
         try:
             while True:
-                self._take(await self._socket.receive_text())
+                self._take(await self._received())
         except WebSocketDisconnect:
             return
         except Invalid as error:
@@ -69,9 +70,17 @@ class LiveSession:
         finally:
             sender.cancel()
 
-    def _take(self, text: str) -> None:
+    async def _received(self) -> str | bytes:
+        """The next message, sent as text or as bytes. Raises WebSocketDisconnect."""
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1000))
+        text: str | None = message.get("text")
+        return text if text is not None else message.get("bytes") or b""
+
+    def _take(self, content: str | bytes) -> None:
         try:
-            message = msgspec.json.decode(text, type=_Message)
+            message = msgspec.json.decode(content, type=_Message)
             if message.op == "unsubscribe":
                 self._held.pop(message.sub, None)
                 return
@@ -79,7 +88,7 @@ class LiveSession:
                 raise Invalid(f"unknown op `{message.op}`", hint="use subscribe or unsubscribe")
             fields = {k: getattr(message, k) for k in ("view", "over", "step", "total", "where", "top")}
             wish = msgspec.convert(fields, Subscription)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise Invalid(f"message does not parse: {error}", hint="see /openapi.json for the frames") from error
         if len(self._held) >= SUBSCRIPTIONS_MAX and message.sub not in self._held:
             raise Invalid(f"more than {SUBSCRIPTIONS_MAX} subscriptions on one socket")

@@ -1,111 +1,134 @@
-"""The OpenAPI 3.1 document of `/openapi.json`, made from one table so that it stays short and true."""
+"""The OpenAPI 3.1 document of `/openapi.json`, made from one table so that it stays short and true.
+
+A test asks a running node for everything that is listed here, and holds its answers against it.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tailrace import __version__
+from tailrace.dashboard.openapi_schemas import COUNT, SCHEMAS, TEXT, TRUTH, Schema, listed, named, record
 
-_REDRIVE = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "ids": {"type": "array", "items": {"type": "string"}},
-        "verdict": {"type": ["string", "null"]},
-        "format": {"type": "string", "default": "json"},
-        "key_field": {"type": "string"},
-        "response_time": {"type": "string"},
-        "limit": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
-        "preview": {"type": "boolean", "default": False},
-    },
+_BINARY: Schema = {"type": "string", "format": "binary"}
+_EVERYWHERE = {
+    "400": "it cannot be understood; see the hint",
+    "403": "it comes from a page of another site, or asks by a name that is not this node's",
+    "503": "ask again after `Retry-After` seconds",
 }
-_PIN: dict[str, Any] = {
-    "id": {"type": "string"},
-    "view": {"type": "string"},
-    "version": {"type": "string"},
-    "query": {"type": "object", "additionalProperties": {"type": "string"}},
-    "position": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
-    "position_token": {"type": "string"},
-    "created": {"type": "string"},
-    "row_count": {"type": "integer"},
-    "bytes": {"type": "integer", "description": "of the result as JSON"},
+_SAID = {
+    "404": "there is no such thing",
+    "408": "it took too long",
+    "409": "somebody else was first",
+    "410": "records that are needed have been let go",
+    "413": "it is too large",
+    "500": "what is stored is damaged",
+    "429": "a queue or the disk is full: send again after `Retry-After` seconds",
 }
-_PINNED: dict[str, Any] = {
-    "columns": {"type": "array", "items": {"type": "string"}},
-    "rows": {"type": "array", "items": {"type": "array"}, "description": "as stored"},
-    "others": {"type": "integer"},
-    "truncated": {"type": "boolean"},
-    "checked": {"type": "boolean", "description": "it was computed again now"},
-    "differs": {"type": "boolean", "description": "computed again it is another result, which must not be"},
-    "archived": {"type": "boolean", "description": "it can be computed no more: records or version are gone"},
-    "reason": {"type": ["string", "null"], "description": "why it was not computed again"},
-    "difference": {"type": ["object", "null"], "description": "the first row that differs, both ways"},
-    "source": {"type": ["object", "null"]},
-}
-_ERROR = {"$ref": "#/components/schemas/Error"}
 
 
-def _parameter(name: str, where: str, text: str, kind: str = "string") -> dict[str, Any]:
-    return {"name": name, "in": where, "required": where == "path", "description": text, "schema": {"type": kind}}
+def _parameter(name: str, where: str, text: str, schema: Schema | None = None) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": where == "path", "description": text, "schema": schema or TEXT}
+
+
+def _whole(least: int, most: int, default: int | None = None) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most} | ({} if default is None else {"default": default})
+
+
+_DURATION: Schema = {"type": "string", "pattern": "^([0-9]{1,15}(ms|s|m|h|d))+$"}
+_FROM = _parameter("from", "query", "first window start, ISO 8601")
+_TO = _parameter("to", "query", "windows that start before this instant")
+_STEP = _parameter("step", "query", "coarser windows, e.g. 1m; a multiple of the view's, 3650d at most", _DURATION)
+_TOTAL = _parameter("total", "query", "all windows merged into one row a key", TRUTH)
+_WHERE = _parameter("where", "query", "SQL condition over the view's keys")
 
 
 def _operation(
     summary: str,
     parameters: list[dict[str, Any]] | None = None,
-    body: dict[str, Any] | None = None,
-    media: str = "application/json",
-    schema: dict[str, Any] | None = None,
-    errors: tuple[int, ...] = (),
+    answer: dict[str, Schema] | None = None,
+    errors: tuple[str, ...] = (),
     status: str = "200",
+    body: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    responses: dict[str, Any] = {
-        status: {"description": "done", "content": {media: {"schema": schema or {"type": "object"}}}}
+    """`answer`: by media type. `errors`: besides those that everything may answer."""
+    content = {
+        media: {"schema": schema} for media, schema in (answer or {"application/json": {"type": "object"}}).items()
     }
-    for code in errors:
-        responses[str(code)] = {
-            "description": "see the error's hint",
-            "content": {"application/json": {"schema": _ERROR}},
-        }
+    said = _EVERYWHERE | {code: _SAID[code] for code in errors}
+    responses: dict[str, Any] = {status: {"description": "done", "content": content}}
+    for code, text in sorted(said.items()):
+        responses[code] = {"description": text, "content": {"application/json": {"schema": named("Error")}}}
     operation: dict[str, Any] = {"summary": summary, "responses": responses}
     if parameters:
         operation["parameters"] = parameters
     if body:
-        operation["requestBody"] = {"required": True, "content": body}
+        operation["requestBody"] = body
     return operation
+
+
+def _body(schema: Schema, *, required: bool, **others: Schema) -> dict[str, Any]:
+    """JSON, or what else may be sent, by media type."""
+    media = {"application/json": schema} | {
+        name.replace("_", "/", 1).replace("_", "-"): s for name, s in others.items()
+    }
+    return {"required": required, "content": {name: {"schema": s} for name, s in media.items()}}
+
+
+def _json(schema: Schema) -> dict[str, Schema]:
+    return {"application/json": schema}
 
 
 def document() -> dict[str, Any]:
     """The whole document as JSON-ready values."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Tailrace", "version": __version__, "license": {"name": "Apache-2.0"}},
-        "paths": _ingest_paths() | _view_paths() | _pin_paths() | _shard_paths() | _other_paths(),
-        "components": {"schemas": _SCHEMAS},
+        "info": {
+            "title": "Tailrace",
+            "version": __version__,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": _ingest_paths() | _view_paths() | _pin_paths() | _shard_paths() | _record_paths() | _node_paths(),
+        "components": {"schemas": SCHEMAS},
     }
 
 
 def _ingest_paths() -> dict[str, Any]:
     """What the ingest processes answer."""
-    any_bytes = {"schema": {"type": "string", "format": "binary"}}
     return {
         "/v1/logs": {
             "post": _operation(
                 "Take in log lines; answers once they are durable",
                 [
                     _parameter(
-                        "format", "query", "json (NDJSON, an array or one object; default), logfmt, combined, common"
+                        "format",
+                        "query",
+                        "json (NDJSON, an array or one object; default), logfmt, combined, common, or one of the settings",
                     ),
-                    _parameter("key", "query", "partition key of all lines"),
+                    _parameter("key", "query", "partition key of all lines, 256 bytes at most"),
                     _parameter("key_field", "query", "field that is the partition key"),
+                    _parameter(
+                        "response_time",
+                        "query",
+                        "unit of a response time at the end of access log lines",
+                        {"enum": ["", "s", "ms", "us"]},
+                    ),
                     _parameter(
                         "Tailrace-Producer",
                         "header",
                         "ID;EPOCH;N of this post: a retry with the same value is stored once",
+                        {"type": "string", "pattern": r"^[!-:<-~]{1,256};[0-9]{1,18};[0-9]{1,18}$"},
+                    ),
+                    _parameter(
+                        "Content-Encoding",
+                        "header",
+                        "how the body is compressed",
+                        {"enum": ["", "gzip", "zstd", "identity"]},
                     ),
                 ],
-                {"application/x-ndjson": any_bytes, "application/json": any_bytes, "text/plain": any_bytes},
-                schema={"$ref": "#/components/schemas/Receipt"},
-                errors=(400, 413, 429, 503),
+                _json(named("Receipt")),
+                ("413", "429"),
+                body=_body(_BINARY, required=True, application_x_ndjson=_BINARY, text_plain=_BINARY),
             )
         },
     }
@@ -115,24 +138,30 @@ def _view_paths() -> dict[str, Any]:
     """The merged views."""
     name = _parameter("name", "path", "name of the view")
     return {
-        "/v1/views": {"get": _operation("List the views and how each stands")},
+        "/v1/views": {
+            "get": _operation("List the views and how each stands", answer=_json(record(views=listed(named("View")))))
+        },
         "/v1/views/{name}": {
             "get": _operation(
-                "The merged, exact rows of a view",
+                "The merged, exact rows of a view; as Arrow where `Accept` asks for it",
                 [
                     name,
-                    _parameter("from", "query", "first window start, ISO 8601"),
-                    _parameter("to", "query", "windows that start before this instant"),
-                    _parameter("step", "query", "coarser windows, e.g. 1m; a multiple of the view's, 3650d at most"),
+                    _FROM,
+                    _TO,
+                    _STEP,
                     _parameter(
                         "over",
                         "query",
                         "hopping windows of this length, one beginning every `step`, each of all its data; a multiple of the step",
+                        _DURATION,
                     ),
-                    _parameter("total", "query", "true: all windows merged into one row a key", "boolean"),
-                    _parameter("where", "query", "SQL condition over the view's keys"),
+                    _TOTAL,
+                    _WHERE,
                     _parameter(
-                        "top", "query", "only the n largest keys, the rest merged to one; needs `by`", "integer"
+                        "top",
+                        "query",
+                        "only the n largest keys, the rest merged to one; needs `by`",
+                        _whole(1, 999_999_999),
                     ),
                     _parameter("by", "query", "column that `top` ranks by"),
                     _parameter(
@@ -143,15 +172,15 @@ def _view_paths() -> dict[str, Any]:
                         "query",
                         "only these numbers, by name, with commas between them; the keys always come",
                     ),
-                    _parameter("limit", "query", "rows at most: 1 to 50000, which is the default", "integer"),
+                    _parameter("limit", "query", "rows at most", _whole(1, 50_000, 50_000)),
                     _parameter(
                         "at",
                         "query",
                         "as it stood at this position: `position` (as JSON) or `position_token` of an earlier answer",
                     ),
                 ],
-                schema={"$ref": "#/components/schemas/ViewAnswer"},
-                errors=(400, 404, 408, 410, 413, 503),
+                {"application/json": named("ViewAnswer"), "application/vnd.apache.arrow.stream": _BINARY},
+                ("404", "408", "410", "413"),
             )
         },
         "/v1/views/{name}/diff": {
@@ -159,38 +188,41 @@ def _view_paths() -> dict[str, Any]:
                 "What a changed view changed: rows of the version before and of the one that answers now",
                 [
                     name,
-                    _parameter("from", "query", "first window start, ISO 8601"),
-                    _parameter("to", "query", "windows that start before this instant"),
-                    _parameter("step", "query", "coarser windows, e.g. 1m"),
-                    _parameter("total", "query", "true: all windows merged into one row a key", "boolean"),
-                    _parameter("where", "query", "SQL condition over the view's keys"),
-                    _parameter("limit", "query", "differences at most: 0 to 10000, default 100", "integer"),
+                    _FROM,
+                    _TO,
+                    _STEP,
+                    _TOTAL,
+                    _WHERE,
+                    _parameter("limit", "query", "differences at most", _whole(0, 10_000, 100)),
                 ],
-                errors=(400, 404, 413, 503),
+                _json(named("Difference")),
+                ("404", "413"),
             )
         },
         "/v1/views/{name}/rebuild": {
             "post": _operation(
-                "Compute it anew from history; it answers as it is until then", [name], status="202", errors=(404, 503)
+                "Compute it anew from history; it answers as it is until then",
+                [name],
+                _json(record(view=TEXT, status=TEXT)),
+                ("404",),
+                "202",
             )
         },
         "/v1/views/{name}/rollback": {
             "post": _operation(
                 "Let the version before this one answer again; once more, and this one does",
                 [name],
-                status="202",
-                errors=(404, 503),
+                _json(record(view=TEXT, version=TEXT, left=TEXT, sql=TEXT)),
+                ("404",),
+                "202",
             )
         },
         "/v1/explain/{name}": {
             "get": _operation(
                 "How one window's numbers came about: batch part, speed part, frontier, merge",
-                [
-                    name,
-                    _parameter("window", "query", "an instant inside the window"),
-                    _parameter("where", "query", "SQL condition over the keys"),
-                ],
-                errors=(400, 404, 503),
+                [name, _parameter("window", "query", "an instant inside the window") | {"required": True}, _WHERE],
+                _json(named("Explanation")),
+                ("404",),
             )
         },
     }
@@ -199,30 +231,30 @@ def _view_paths() -> dict[str, Any]:
 def _pin_paths() -> dict[str, Any]:
     """Results that stay the same for ever."""
     pin = _parameter("id", "path", "as listed")
-    shown = {"$ref": "#/components/schemas/Pin"}
     return {
         "/v1/pins": {
             "get": _operation(
                 "List the pins, newest first; of one that is damaged, its id and the error",
-                schema={"type": "object", "properties": {"pins": {"type": "array", "items": shown}}},
-                errors=(503,),
+                answer=_json(record(pins=listed({"anyOf": [named("Pin"), named("DamagedPin")]}))),
             ),
             "post": _operation(
                 "Pin a view's result: times made absolute, position and version fixed, stored before the answer",
-                body={"application/json": {"schema": {"$ref": "#/components/schemas/PinAsked"}}},
-                schema=shown,
+                answer=_json(named("Pin")),
+                errors=("404", "408", "409", "410", "413"),
                 status="201",
-                errors=(400, 404, 408, 409, 410, 413, 503),
+                body=_body(named("PinAsked"), required=True),
             ),
         },
         "/v1/pins/{id}": {
             "get": _operation(
                 "The stored result, and whether the same comes out when it is computed again",
                 [pin],
-                schema={"$ref": "#/components/schemas/PinnedResult"},
-                errors=(404, 500, 503),
+                _json(named("PinnedResult")),
+                ("404", "500"),
             ),
-            "delete": _operation("Let go of a pin and its result", [pin], errors=(404, 503)),
+            "delete": _operation(
+                "Let go of a pin and its result", [pin], _json(record(id=TEXT, removed=TRUTH)), ("404",)
+            ),
         },
     }
 
@@ -230,60 +262,59 @@ def _pin_paths() -> dict[str, Any]:
 def _shard_paths() -> dict[str, Any]:
     """The shards of the stream."""
     shard = _parameter("id", "path", "an open shard, e.g. shardId-000000000000")
-    done = {"$ref": "#/components/schemas/Resharded"}
+    at = {
+        "anyOf": [{"type": "string", "pattern": "^[0-9]{1,39}$"}, {"type": "integer"}],
+        "description": "first hash key of the second child; default: the middle",
+    }
+    split = {"type": "object", "additionalProperties": False, "properties": {"new_starting_hash_key": at}}
+    merge = record(adjacent={"type": "string", "description": "the other shard"}) | {"additionalProperties": False}
     return {
         "/v1/shards": {
             "get": _operation(
-                "List the shards, open and closed",
-                schema={
-                    "type": "object",
-                    "required": ["shards", "open"],
-                    "properties": {
-                        "shards": {"type": "array", "items": {"$ref": "#/components/schemas/Shard"}},
-                        "open": {"type": "integer"},
-                    },
-                },
-                errors=(400, 503),
+                "List the shards, open and closed", answer=_json(record(shards=listed(named("Shard")), open=COUNT))
             )
         },
         "/v1/shards/{id}/split": {
             "post": _operation(
                 "Close a shard; two new ones take its place",
                 [shard],
-                _object_body("new_starting_hash_key", "first hash key of the second child; default: the middle"),
-                schema=done,
-                errors=(400, 404, 409, 503),
+                _json(named("Resharded")),
+                ("404", "409"),
+                body=_body(split, required=False),
             )
         },
         "/v1/shards/{id}/merge": {
             "post": _operation(
                 "Close two shards whose hash ranges touch; one new shard takes their place",
                 [shard],
-                _object_body("adjacent", "the other shard", required=True),
-                schema=done,
-                errors=(400, 404, 409, 503),
+                _json(named("Resharded")),
+                ("404", "409"),
+                body=_body(merge, required=True),
             )
         },
     }
 
 
-def _object_body(name: str, about: str, *, required: bool = False) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "object", "properties": {name: {"type": "string", "description": about}}}
-    return {"application/json": {"schema": schema | ({"required": [name]} if required else {})}}
-
-
-def _other_paths() -> dict[str, Any]:
-    """Queries, tails, and how the node is."""
+def _record_paths() -> dict[str, Any]:
+    """Queries, tails, dead letters."""
+    formats = ["json", "csv", "parquet", "arrow"]
+    query = record({"format": {"type": ["string", "null"], "enum": [*formats, None]}}, sql=TEXT) | {
+        "additionalProperties": False
+    }
+    verdict = _parameter("verdict", "query", "only of this kind, e.g. no_timestamp")
     return {
         "/v1/query": {
             "post": _operation(
                 "Read-only SQL over `logs`, the streams and the views",
-                body={
-                    "application/json": {
-                        "schema": {"type": "object", "required": ["sql"], "properties": {"sql": {"type": "string"}}}
-                    }
+                [_parameter("format", "query", "of the answer; `Accept` says it too", {"enum": formats})],
+                {
+                    "application/json": named("QueryAnswer"),
+                    "text/csv": TEXT,
+                    "application/vnd.apache.parquet": _BINARY,
+                    "application/vnd.apache.arrow.stream": _BINARY,
                 },
-                errors=(400, 408, 503),
+                ("408", "413"),
+                body=_body(query, required=True, text_plain=TEXT),
             )
         },
         "/v1/tail": {
@@ -292,29 +323,31 @@ def _other_paths() -> dict[str, Any]:
                 [
                     _parameter("where", "query", "SQL condition over the record"),
                     _parameter("stream", "query", "only records of this stream"),
-                    _parameter("limit", "query", "records to begin with: 0 to 1000, default 50", "integer"),
+                    _parameter("limit", "query", "records to begin with", _whole(0, 1000, 50)),
                 ],
-                media="text/event-stream",
-                schema={"type": "string"},
-                errors=(400, 404),
+                {"text/event-stream": TEXT},
+                ("404",),
             )
         },
-        "/v1/streams": {"get": _operation("List the streams: condition, source, the views on each, and what is wrong")},
+        "/v1/streams": {
+            "get": _operation(
+                "List the streams: condition, source, the views on each, and what is wrong",
+                answer=_json(record(streams=listed(named("Stream")))),
+            )
+        },
         "/v1/deadletters": {
             "get": _operation(
                 "The newest lines that could not be read, and how many are kept",
-                [
-                    _parameter("limit", "query", "at most so many: 1 to 1000, default 50", "integer"),
-                    _parameter("verdict", "query", "only of this kind, e.g. no_timestamp"),
-                ],
-                errors=(400,),
+                [_parameter("limit", "query", "at most so many", _whole(1, 1000, 50)), verdict],
+                _json(record(dead_letters=listed(named("DeadLetter")), total=COUNT)),
             )
         },
         "/v1/deadletters/redrive": {
             "post": _operation(
                 "Read dead letters anew and append those that can be read, each once; with `preview`, only say which",
-                body={"application/json": {"schema": _REDRIVE}},
-                errors=(400, 404, 503),
+                answer=_json(named("Redriven")),
+                errors=("404", "429"),
+                body=_body(named("Redrive"), required=False),
             )
         },
         "/v1/deadletters/{id}": {
@@ -322,123 +355,26 @@ def _other_paths() -> dict[str, Any]:
                 "One of them, whole",
                 [
                     _parameter("id", "path", "as listed, e.g. 0-1234"),
-                    _parameter("raw", "query", "its bytes alone, as they came", "boolean"),
+                    _parameter("raw", "query", "its bytes alone, as they came", TRUTH),
                 ],
-                errors=(400, 404),
-            )
-        },
-        "/v1/live": {
-            "get": _operation("WebSocket: subscribe to views, receive frames")
-            | {"responses": {"101": {"description": "switching protocols"}}}
-        },
-        "/v1/pipeline": {"get": _operation("Shards, lag, frontier, ledger, dead letters, processes", errors=(503,))},
-        "/metrics": {
-            "get": _operation("Prometheus metrics", media="text/plain", schema={"type": "string"}, errors=(503,))
-        },
-        "/healthz": {"get": _operation("Alive", media="text/plain", schema={"type": "string"})},
-        "/readyz": {
-            "get": _operation(
-                "Every shipped view answers", media="text/plain", schema={"type": "string"}, errors=(503,)
+                {"application/json": named("DeadLetter"), "application/octet-stream": _BINARY},
+                ("404",),
             )
         },
     }
 
 
-_SCHEMAS: dict[str, Any] = {
-    "Error": {
-        "type": "object",
-        "required": ["error"],
-        "properties": {
-            "error": {
-                "type": "object",
-                "required": ["code", "message", "hint"],
-                "properties": {"code": {"type": "string"}, "message": {"type": "string"}, "hint": {"type": "string"}},
-            }
+def _node_paths() -> dict[str, Any]:
+    """How the node is."""
+    plain = {"text/plain": TEXT}
+    live = _operation("WebSocket: subscribe to views, receive frames")
+    return {
+        "/v1/live": {"get": live | {"responses": {"101": {"description": "switching protocols"}}}},
+        "/v1/pipeline": {
+            "get": _operation("Shards, lag, frontier, ledger, dead letters, processes", answer=_json(named("Pipeline")))
         },
-    },
-    "Receipt": {
-        "type": "object",
-        "required": ["accepted", "dead_lettered", "deduplicated", "position"],
-        "properties": {
-            "accepted": {"type": "integer"},
-            "dead_lettered": {
-                "type": "array",
-                "items": {"type": "object", "properties": {"line": {"type": "integer"}, "reason": {"type": "string"}}},
-            },
-            "deduplicated": {"type": "integer"},
-            "position": {"type": "object", "additionalProperties": {"type": "string"}},
-        },
-    },
-    "Shard": {
-        "type": "object",
-        "required": ["id", "state", "hash_first", "hash_last", "share", "parents", "children", "lines", "bytes"],
-        "properties": {
-            "id": {"type": "string"},
-            "state": {"enum": ["open", "closed"]},
-            "hash_first": {"type": "string", "description": "first hash key of its range, a number of 128 bits"},
-            "hash_last": {"type": "string"},
-            "share": {"type": "number", "description": "of the hash keys, from 0 to 1"},
-            "parents": {"type": "array", "items": {"type": "string"}},
-            "children": {"type": "array", "items": {"type": "string"}},
-            "created_at": {"type": "string"},
-            "lines": {"type": "integer", "description": "ever given to it"},
-            "lines_kept": {"type": "integer"},
-            "bytes": {"type": "integer"},
-            "first_sequence_number": {"type": ["string", "null"], "description": "of the lines kept"},
-            "last_sequence_number": {"type": ["string", "null"]},
-            "first_epoch": {"type": "integer"},
-            "open_epoch": {"type": ["integer", "null"]},
-            "last_epoch": {"type": ["integer", "null"], "description": "of a closed shard"},
-        },
-    },
-    "Resharded": {
-        "type": "object",
-        "required": ["closed", "children"],
-        "properties": {
-            "closed": {"type": "array", "items": {"$ref": "#/components/schemas/Shard"}},
-            "children": {"type": "array", "items": {"$ref": "#/components/schemas/Shard"}},
-        },
-    },
-    "ViewAnswer": {
-        "type": "object",
-        "required": ["columns", "rows", "position", "frontier", "complete_through", "drift_rows"],
-        "properties": {
-            "columns": {"type": "array", "items": {"type": "string"}},
-            "rows": {"type": "array", "items": {"type": "array"}},
-            "position": {"type": "object", "description": "shard -> sequence number of its last line that counts"},
-            "position_token": {"type": "string", "description": "the same in one word"},
-            "frontier": {"type": "object"},
-            "complete_through": {
-                "type": ["string", "null"],
-                "description": "every record acknowledged before this instant is in the rows",
-            },
-            "drift_rows": {"type": "integer"},
-            "batch_only": {
-                "type": "boolean",
-                "description": "the view has more keys than the speed layer holds: the rows are those up to the frontier",
-            },
-            "source": {
-                "type": "object",
-                "description": "with `at`: records taken by the segments they are in, and those computed again",
-            },
-        },
-    },
-    "PinAsked": {
-        "type": "object",
-        "required": ["view"],
-        "additionalProperties": False,
-        "properties": {
-            "view": {"type": "string"},
-            "query": {
-                "type": "object",
-                "description": "parameters of /v1/views/{name}, `at` too; `from` and `to` may be now or now-1h",
-            },
-        },
-    },
-    "Pin": {"type": "object", "required": sorted(_PIN), "properties": _PIN},
-    "PinnedResult": {
-        "type": "object",
-        "required": sorted({**_PIN, **_PINNED}),
-        "properties": {**_PIN, **_PINNED},
-    },
-}
+        "/metrics": {"get": _operation("Prometheus metrics", answer=plain)},
+        "/healthz": {"get": _operation("Alive", answer=plain)},
+        "/readyz": {"get": _operation("Every shipped view answers", answer=plain)},
+        "/openapi.json": {"get": _operation("This document")},
+    }

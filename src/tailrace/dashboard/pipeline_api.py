@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from tailrace import __version__
 from tailrace.dashboard.dead_letters_api import placed
-from tailrace.dashboard.encode import json_response
+from tailrace.dashboard.encode import json_response, known_parameters
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Unavailable
 from tailrace.model.sequence import sequence_number
@@ -31,6 +31,7 @@ SILENT_S_MAX = 30
 
 async def pipeline(request: Request) -> Response:
     services: NodeServices = request.app.state.services
+    known_parameters(request, ())
 
     def answer() -> dict[str, Any]:
         state = _pipeline(services)

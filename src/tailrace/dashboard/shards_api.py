@@ -16,6 +16,7 @@ from tailrace.errors import Invalid
 from tailrace.model.sequence import sequence_number
 from tailrace.model.shard import HASH_KEYS, Shard
 from tailrace.model.window import iso
+from tailrace.runtime.unreadable import UNREADABLE
 from tailrace.stream.base import Resharded, StreamBackend
 from tailrace.stream.resharding import children_of
 
@@ -77,7 +78,7 @@ async def _body(request: Request, name: str) -> dict[str, Any]:
         return {}
     try:
         found = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise Invalid(f"the body is not JSON: {error}", hint=f'send {{"{name}": "..."}}') from error
     if not isinstance(found, dict) or found.keys() - {name}:
         raise Invalid(f"the body must be an object with `{name}`", hint=f'send {{"{name}": "..."}}')

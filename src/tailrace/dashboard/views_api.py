@@ -10,7 +10,7 @@ import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tailrace.dashboard.encode import json_response, known_parameters, limit_of, whole_number
+from tailrace.dashboard.encode import json_response, known_parameters, limit_of, truth_of, whole_number
 from tailrace.dashboard.past import ask_past
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Invalid, TooLarge
@@ -28,11 +28,11 @@ QUERY_NAMES = {"from", "to", "step", "over", "where", "limit", "total", "top", "
 _DIFF_NAMES = {"from", "to", "step", "total", "where", "limit"}
 DIFFERENCES_SHOWN, DIFFERENCES_MAX = 100, 10_000
 _EXPLAIN_NAMES = {"window", "where"}
-_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 async def list_views(request: Request) -> Response:
     services: NodeServices = request.app.state.services
+    known_parameters(request, ())
     return json_response({"views": await asyncio.to_thread(_views, services)})
 
 
@@ -125,19 +125,13 @@ def view_query(params: dict[str, str]) -> ViewQuery:
         to_us=parse_iso(params["to"]) if "to" in params else None,
         step_us=duration_us(params["step"]) if "step" in params else None,
         over_us=duration_us(params["over"]) if "over" in params else None,
-        total=_truth("total", params.get("total", "false")),
+        total=truth_of(params, "total"),
         where=params.get("where"),
         top=_top(params),
         top_key=params.get("key"),
         columns=tuple(name.strip() for name in params["columns"].split(",")) if "columns" in params else None,
         limit=limit,
     )
-
-
-def _truth(name: str, text: str) -> bool:
-    if text.lower() not in _TRUTH:
-        raise Invalid(f"`{name}` is neither true nor false", hint=f"write {name}=true, or leave it out")
-    return _TRUTH[text.lower()]
 
 
 def _top(params: dict[str, str]) -> tuple[str, int] | None:

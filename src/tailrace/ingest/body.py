@@ -50,7 +50,7 @@ def content_encoding(request: Request) -> str:
 async def receive(request: Request, body: Body, bytes_max: int) -> None:
     """Fill `body`. Raises TooLarge as soon as it is clear that it has more than `bytes_max` bytes."""
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > bytes_max:
+    if announced.isascii() and announced.isdigit() and int(announced) > bytes_max:
         if int(announced) <= _DRAIN_FACTOR * bytes_max and "expect" not in request.headers:
             await _drain(request, int(announced))
         raise too_large(bytes_max)

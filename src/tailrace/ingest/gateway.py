@@ -164,7 +164,8 @@ class _Client:
 
 
 async def _pass_on(upstream: httpx.Response, send: Send) -> None:
-    headers = end_to_end(upstream.headers.raw)
+    # The server puts the date on every answer itself.
+    headers = [(name, value) for name, value in end_to_end(upstream.headers.raw) if name != b"date"]
     await send({"type": "http.response.start", "status": upstream.status_code, "headers": headers})
     async for chunk in upstream.aiter_raw():
         await send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -51,4 +51,4 @@ class LineFormat:
     @property
     def expression(self) -> str:
         """The pattern as it is matched: where a record may have many lines, `.` matches their ends too."""
-        return f"(?s:{self.pattern})" if self.multiline else self.pattern
+        return f"(?s){self.pattern}" if self.multiline else self.pattern

@@ -20,7 +20,7 @@ def sequence_number(shard: Shard, offset: int) -> str:
 
 def offset_of(shard: Shard, number: str) -> int:
     """The inverse of `sequence_number`. Raises Invalid for a number that is not of this shard."""
-    if not (number.isdigit() and len(number) == 56):
+    if not (number.isascii() and number.isdigit() and len(number) == 56):
         raise Invalid(f"`{number}` is not a sequence number", hint="use one that a put or a read has returned")
     value = int(number)
     offset = (value >> 68 & (1 << 64) - 1) - 1

@@ -50,7 +50,7 @@ def shard_id(index: int) -> str:
 def shard_index(shard: str) -> int:
     """The number in a shard id."""
     prefix, _, digits = shard.partition("-")
-    if prefix != "shardId" or not digits.isdigit():
+    if prefix != "shardId" or not (digits.isascii() and digits.isdigit()):
         raise ValueError(f"`{shard}` is not a shard id")
     return int(digits)
 

@@ -22,6 +22,7 @@ from tailrace.pipeline.listen import bind
 from tailrace.pipeline.roles import child_specs
 from tailrace.pipeline.run_file import RunFile, RunningProcess, remove_run_file, write_run_file
 from tailrace.pipeline.supervisor import Supervisor
+from tailrace.pipeline.versions import check_versions
 from tailrace.runtime.clock import Clock
 
 LATE_S = 15.0
@@ -48,10 +49,11 @@ class LocalNode:
     def start(self) -> None:
         """Returns once the processes are on their way.
 
-        Raises Invalid (the address may not be used), Conflict (a node runs on the folder), Unavailable (port taken, folder not
-        writable): then nothing runs.
+        Raises Invalid (the address may not be used), Newer (a later version has written the folder), Conflict (a node runs on it),
+        Unavailable (port taken, folder not writable): then nothing runs.
         """
         require_loopback(self._settings.listen_host)
+        check_versions(self._settings)
         self._lock = lock.acquire(self._settings.run_dir, self._clock)
         try:
             self._start(self._lock.handle)

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tailrace.runtime.unreadable import UNREADABLE
+
 TIMEOUT_S = 2.0
 
 
@@ -37,5 +39,5 @@ def ask(url: str) -> Readiness:
 def _message(body: bytes) -> str:
     try:
         return str(msgspec.json.decode(body)["error"]["message"])
-    except (msgspec.MsgspecError, KeyError, TypeError):
+    except (*UNREADABLE, KeyError, TypeError):
         return "it does not answer yet"

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from tailrace.runtime.files import write_atomic
+from tailrace.runtime.unreadable import UNREADABLE
 
 FILE_NAME = "tailrace.json"
 
@@ -40,7 +41,7 @@ def read_run_file(run_dir: Path) -> RunFile | None:
     """None if there is none, or none that reads. It may be of a node that was killed: its pid tells."""
     try:
         return msgspec.json.decode((run_dir / FILE_NAME).read_bytes(), type=RunFile)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return None
 
 

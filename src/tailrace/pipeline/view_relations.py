@@ -13,6 +13,7 @@ import msgspec
 import pyarrow as pa
 
 from tailrace.errors import TailraceError, TooLarge, Unavailable
+from tailrace.runtime.unreadable import UNREADABLE
 
 ARROW = "application/vnd.apache.arrow.stream"
 TIMEOUT_S = 30.0
@@ -60,7 +61,7 @@ def _node_error(response: httpx.Response) -> TailraceError:
     try:
         error = msgspec.json.decode(response.content)["error"]
         message, hint = error["message"], error["hint"]
-    except (msgspec.MsgspecError, KeyError, TypeError):
+    except (*UNREADABLE, KeyError, TypeError):
         message, hint = f"the node answered {response.status_code}", ""
     if response.status_code == 413:
         return TooLarge(message, hint=hint)

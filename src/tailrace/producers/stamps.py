@@ -15,6 +15,7 @@ import msgspec
 
 from tailrace.errors import Invalid
 from tailrace.model.window import datetime_us, iso, parse_iso, us_datetime
+from tailrace.runtime.unreadable import UNREADABLE
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ACCESS = re.compile(rb"\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)\]")
@@ -74,7 +75,7 @@ def read_json(line: bytes, key: str) -> int | None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         return round(value * _unit_us(value))
-    except (msgspec.MsgspecError, KeyError, Invalid, OverflowError):
+    except (*UNREADABLE, KeyError, Invalid, OverflowError):
         return None
 
 

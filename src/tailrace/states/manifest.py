@@ -22,6 +22,7 @@ from tailrace.runtime.connections import Connections
 from tailrace.runtime.files import make_folder
 from tailrace.runtime.mark import check_mark, read_mark, write_mark
 from tailrace.runtime.storage_errors import translated
+from tailrace.runtime.unreadable import UNREADABLE
 from tailrace.states.segment import Segment
 
 KEPT_GENERATIONS = 64
@@ -431,7 +432,7 @@ def unsealed(body: object, kind: type[T], path: Path) -> T:
             raise Corrupt(str(path), f"the checksum of a `{kind.__name__}` does not match its bytes")
     try:
         return msgspec.msgpack.decode(plain, type=kind)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Corrupt(str(path), f"a `{kind.__name__}` does not read: {error}") from error
 
 

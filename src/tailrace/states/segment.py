@@ -26,6 +26,7 @@ from tailrace.runtime.checked_files import CHECKED
 from tailrace.runtime.files import write_atomic
 from tailrace.runtime.ids import unique_id
 from tailrace.runtime.storage_errors import translated
+from tailrace.runtime.unreadable import UNREADABLE
 from tailrace.states.tables import StateTables, window_range_us
 
 _MAGIC = b"TRSEG001"
@@ -239,15 +240,27 @@ def read_speed_segment(states_dir: Path, version: str, shard: str, epoch: int) -
     magic, head_bytes, checksum = _FIXED.unpack_from(data)
     if magic != _MAGIC or zlib.crc32(memoryview(data)[_FIXED.size :]) != checksum:
         raise Corrupt(str(path), "checksum does not match", hint="delete it; the stream makes it again")
+    try:
+        records, tables = _speed_tables(data, head_bytes)
+    except (*UNREADABLE, pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        # The length of the head is not among what the checksum is of.
+        raise Corrupt(
+            str(path), f"its head does not read: {error}", hint="delete it; the stream makes it again"
+        ) from error
+    return SpeedSegment(shard, epoch, records, tables)
+
+
+def _speed_tables(data: bytes, head_bytes: int) -> tuple[int, dict[str, pa.Table] | None]:
+    """Records and tables of a speed file's bytes; None for tables where records were counted only."""
     head = msgspec.json.decode(data[_FIXED.size : _FIXED.size + head_bytes])
     if head["tables"] is None:
-        return SpeedSegment(shard, epoch, head["records"], None)
+        return head["records"], None
     tables: dict[str, pa.Table] = {}
     at = _FIXED.size + head_bytes
     for name, size in head["tables"]:
         tables[name] = pa.ipc.open_stream(pa.py_buffer(data)[at : at + size]).read_all()
         at += size
-    return SpeedSegment(shard, epoch, head["records"], tables)
+    return head["records"], tables
 
 
 def list_speed_segments(states_dir: Path, version: str) -> list[tuple[str, int]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tailrace.runtime.files import write_atomic
+from tailrace.runtime.unreadable import UNREADABLE
 from tailrace.telemetry.registry import Registry, Sample
 
 _SUFFIX = ".metrics"
@@ -37,7 +38,7 @@ def collect(folder: Path) -> list[Sample]:
             continue
         try:
             samples += _SAMPLES.decode(file.read_bytes())
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, *UNREADABLE):
             continue  # ended just now, or written by another version: nothing to show
     return samples
 

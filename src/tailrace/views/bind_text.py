@@ -102,7 +102,7 @@ def bind_cast(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     binder.only(node, "this", "to")
     operand = binder.bind(node.this)
     to = node.args["to"]
-    kind, sizes = to.this, [int(p.name) for p in to.expressions if p.name.isdigit()]
+    kind, sizes = to.this, [int(p.name) for p in to.expressions if p.name.isascii() and p.name.isdigit()]
     if kind in (exp.DType.TEXT, exp.DType.VARCHAR) and not sizes:
         if operand.type.kind == "timestamp":
             raise binder.error("a timestamp cannot be cast to text", node, "time is in the window")

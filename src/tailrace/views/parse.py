@@ -252,16 +252,16 @@ def _parse(source: Source, tokens: tuple[Token, ...], into: type[exp.Expr] | Non
 def _syntax_error(source: Source, error: ParseError) -> ViewError:
     detail = error.errors[0] if error.errors else {}
     highlight = str(detail.get("highlight") or "")
-    line, column = int(detail.get("line") or 1), int(detail.get("col") or 1)
+    line, column = detail.get("line"), detail.get("col")
     description = str(detail.get("description") or error).split(" but got <Token")[0].split(" for <class")[0]
     if description.startswith("Invalid expression"):
         description = "this cannot stand here"
     elif description.startswith("Required keyword"):
         description = "something is missing before it"
     near = f" near `{highlight}`" if highlight else ""
-    # The parser counts the column of a token's last character.
-    first = max(column - max(len(highlight), 1) + 1, 1)
-    return ViewError(f"syntax error{near}: {_lower_first(description)}", line=line, column=first)
+    # Its line may be too high after a `$`, and its column is that of the token's last character: only the token's own place is right.
+    at = next((token.start for token in source.tokens if (token.line, token.col) == (line, column)), 0)
+    return source.error(f"syntax error{near}: {_lower_first(description)}", at)
 
 
 def _lower_first(text: str) -> str:

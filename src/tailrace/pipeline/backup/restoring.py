@@ -10,7 +10,7 @@ from pathlib import Path
 from tailrace.errors import Corrupt, Invalid
 from tailrace.pipeline.backup.places import Place, Written
 from tailrace.pipeline.backup.plan import VIEWS
-from tailrace.pipeline.backup.taking import Index, read_index
+from tailrace.pipeline.backup.taking import INDEX, Index, read_index
 from tailrace.runtime.files import make_folder, sync_folder
 
 
@@ -37,7 +37,10 @@ def restore(
 
 def _below(folder: Path, path: str) -> Path:
     """Raises Corrupt for a path that leads elsewhere: an index is read from outside."""
-    target = (folder / path).resolve()
+    try:
+        target = (folder / path).resolve()
+    except (ValueError, OSError) as error:
+        raise Corrupt(INDEX, f"it names a file that there cannot be: {error}", hint="use another backup") from error
     if not target.is_relative_to(folder.resolve()):
         raise Corrupt(path, "the backup's index names a file outside of it")
     return target

@@ -20,6 +20,7 @@ from tailrace.pipeline.lock import is_alive
 from tailrace.pipeline.run_file import read_run_file
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.ids import unique_id
+from tailrace.runtime.unreadable import UNREADABLE
 from tailrace.states.manifest import ManifestStore
 
 INDEX = "backup.json"
@@ -69,7 +70,7 @@ def read_index(place: Place) -> Index:
     """Raises NotFound if the place holds no whole backup."""
     try:
         return msgspec.json.decode(place.read(INDEX), type=Index)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise NotFound(f"`{INDEX}` in `{place.target}` is not that of a backup: {error}") from error
 
 

@@ -20,6 +20,7 @@ from tailrace.producers.backoff import backoff_s
 from tailrace.producers.feed import Post
 from tailrace.producers.tally import SinkCounts, Tally
 from tailrace.runtime.clock import Clock
+from tailrace.runtime.unreadable import UNREADABLE
 
 TIMEOUT_S = 30.0
 QUEUED_PER_CONNECTION = 4
@@ -144,7 +145,7 @@ class HttpSink:
         """A 200 counts only if it speaks of as many lines as were sent."""
         try:
             answer = msgspec.json.decode(body, type=_Acknowledged)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             self._tally.failed(lines, f"200 with an answer that does not read: {error}")
             return
         dead = len(answer.dead_lettered)
@@ -159,9 +160,9 @@ def _message(body: bytes) -> str:
     try:
         error = msgspec.json.decode(body)["error"]
         return f"{error['message']} ({error['hint']})" if error.get("hint") else str(error["message"])
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError):
+    except (*UNREADABLE, KeyError, TypeError, AttributeError):
         return body[:200].decode("utf-8", "backslashreplace")
 
 
 def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.replace(".", "", 1).isdigit() else None
+    return float(text) if text and text.isascii() and text.replace(".", "", 1).isdigit() else None

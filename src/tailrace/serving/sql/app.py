@@ -21,6 +21,7 @@ from tailrace.batch.base import Lake
 from tailrace.config.settings import Settings
 from tailrace.errors import InternalError, Invalid, TailraceError, TooLarge, Unavailable
 from tailrace.runtime.clock import Clock, SystemClock
+from tailrace.runtime.unreadable import UNREADABLE
 from tailrace.serving.sql.answer import Format, accepted_format, named_format
 from tailrace.serving.sql.engine import SqlEngine, ViewRelations
 from tailrace.serving.sql.run import Run
@@ -116,7 +117,7 @@ def parse_body(body: bytes) -> Asked:
         if body.lstrip()[:1] == b"{":
             return msgspec.json.decode(body, type=Asked)
         return Asked(body.decode())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise Invalid(f"the request cannot be read: {error}", hint='send {"sql": "SELECT ..."}') from error
 
 

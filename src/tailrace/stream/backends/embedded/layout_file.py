@@ -120,6 +120,9 @@ def _row(shard: Shard) -> dict[str, Any]:
 
 
 def _shard(row: Mapping[str, Any]) -> Shard:
+    numbers = [row[name] for name in ("index", "created_s", "first_epoch", "last_epoch") if row.get(name) is not None]
+    if not all(isinstance(each, int) and each >= 0 for each in numbers):
+        raise TypeError(f"`{row}` has a number that is none")
     return Shard(
         row["index"],
         int(row["hash_first"]),
