@@ -134,15 +134,18 @@ def test_a_log_without_response_times_shows_traffic(visit: Visit, node: RunningN
 def test_a_new_event_reaches_the_page(
     visit: Visit, node: RunningNode, record_property: Callable[[str, object], None]
 ) -> None:
-    """Proves that it arrives by itself; how fast is reported, not asserted: a busy machine may be slow."""
+    """Proves that it arrives by itself; how fast is reported, not asserted: a busy machine may be slow.
+
+    Two hundred lines each: the page shows the twenty busiest endpoints, and other tests have used this node.
+    """
     page = visit.open()
     node.post_logs(ndjson([{"timestamp": at(now()), "endpoint": "/first", "status": 200, "response_ms": 12}]))
     page.get_by_test_id("endpoints-table-toggle").click()
     took_ms = []
     for i in range(8):
-        line = {"timestamp": at(now()), "endpoint": f"/event-{i}", "status": 200, "response_ms": 12.5}
+        line = {"timestamp": at(now()), "endpoint": f"/event-{i}", "status": 200, "response_ms": 900}
         started_s = time.perf_counter()
-        node.post_logs(ndjson([line]))
+        assert node.post_logs(ndjson([line] * 200)).status == 200
         page.wait_for_selector(f'[data-testid="endpoint-row"][data-endpoint="/event-{i}"]')
         took_ms.append((time.perf_counter() - started_s) * 1000)
     record_property("event_to_dom_ms", took_ms)
@@ -151,9 +154,9 @@ def test_a_new_event_reaches_the_page(
 
 def test_the_gauge_follows(visit: Visit, node: RunningNode) -> None:
     page = visit.open()
-    node.post_logs(ndjson([{"timestamp": at(now()), "endpoint": "/live", "status": 200, "response_ms": 900}] * 5_000))
+    node.post_logs(ndjson([{"timestamp": at(now()), "endpoint": "/live", "status": 200, "response_ms": 900}] * 20_000))
     page.wait_for_function(
-        "() => Number(document.querySelector('[data-testid=requests-total]')?.dataset.value) >= 5000"
+        "() => Number(document.querySelector('[data-testid=requests-total]')?.dataset.value) >= 20000"
     )
     assert visit.number("gauge-value") == pytest.approx(900, abs=20)
     assert "ms" in page.get_by_test_id("gauge-value").inner_text()

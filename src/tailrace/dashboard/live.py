@@ -7,10 +7,11 @@ A client that reads too slowly is not queued for: it simply gets the newest resu
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
 import msgspec
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from tailrace.dashboard.encode import encode
 from tailrace.dashboard.services import NodeServices
@@ -19,6 +20,7 @@ from tailrace.model.window import iso
 from tailrace.runtime.unreadable import UNREADABLE
 from tailrace.serving.subscribe import Frame, Subscription, with_head
 
+LOG = logging.getLogger(__name__)
 TICK_S = 0.25
 HEARTBEAT_S = 5.0
 SUBSCRIPTIONS_MAX = 64
@@ -58,7 +60,7 @@ class LiveSession:
 
     async def run(self) -> None:
         await self._socket.accept()
-        sender = asyncio.create_task(self._send_frames())
+        sender = asyncio.create_task(self._sending())
         try:
             while True:
                 self._take(await self._received())
@@ -94,6 +96,18 @@ class LiveSession:
             raise Invalid(f"more than {SUBSCRIPTIONS_MAX} subscriptions on one socket")
         self._held[message.sub] = _Held(wish)
         self._wake.set()
+
+    async def _sending(self) -> None:
+        """Frames until the socket ends. What nobody foresaw ends the socket, so that the page connects anew instead of standing still."""
+        try:
+            await self._send_frames()
+        except WebSocketDisconnect:
+            return
+        except Exception:
+            if self._socket.client_state is not WebSocketState.CONNECTED:
+                return
+            LOG.exception("a live session failed")
+            await self._socket.close(1011)
 
     async def _send_frames(self) -> None:
         loop = asyncio.get_running_loop()
