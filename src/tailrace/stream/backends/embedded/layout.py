@@ -67,7 +67,7 @@ def create_generation(
         )
         counts = LedgerCounts(deduplicated=deduplicated)
         state = FileState(first_offset, first_epoch, first_offset, counts, 0, False, 0)
-        connection.execute("INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
+        connection.execute("INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
         update_state(connection, state)
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
