@@ -26,6 +26,8 @@ import pyarrow as pa
 _CHUNK = 64
 """Bytes of a text that are taken at once."""
 _VECTOR_BYTES_MAX = 1024
+_ROWS_AT_ONCE = 32_768
+"""Rows whose codes are worked on together: more do not stay in the processor's cache."""
 _WORDS = _CHUNK // 8
 _NONE, _UNKNOWN = 0, -1
 _U = np.uint64
@@ -84,7 +86,7 @@ _MASKS = [
 """By the number of words (less one), then by length: which bits of the words are the text's."""
 _S32, _S29 = _U(32), _U(29)
 _NULL = _U(_number("null"))
-"""The code that would add nothing to a row, as a null does; no number that logs hold."""
+"""The code of a null: what it adds to a row is 0. No number that logs hold."""
 _M1, _M2 = _odd("first"), _odd("second")
 
 
@@ -100,37 +102,44 @@ def values(columns: pa.Table) -> Any:
 
     Raises ValueError for a type that no record has.
     """
-    found = np.zeros(columns.num_rows, _U)
-    encoded: list[tuple[Any, pa.DictionaryArray, Any]] = []
-    for name, column in zip(columns.column_names, columns.columns, strict=True):
-        factor, start = _odd(f"column {name}"), 0
-        for chunk in column.chunks:
-            rows = found[start : start + len(chunk)]
-            start += len(chunk)
-            if len(chunk) == chunk.null_count:
-                continue
-            if pa.types.is_dictionary(chunk.type):
-                encoded.append((rows, chunk, factor))
-            else:
-                terms = _spread(chunk)
-                terms *= factor
-                rows += terms
+    found = [_batch_values(batch) for batch in columns.to_batches(max_chunksize=_ROWS_AT_ONCE)]
+    return found[0] if len(found) == 1 else np.concatenate([np.empty(0, _U), *found])
+
+
+def _batch_values(batch: pa.RecordBatch) -> Any:
+    """All columns side by side: few numpy calls, as each costs a microsecond and may have to wait for other threads."""
+    kept = [(n, c) for n, c in zip(batch.schema.names, batch.columns, strict=True) if c.null_count < len(c)]
+    if not kept:
+        return np.zeros(batch.num_rows, _U)
+    codes = np.empty((len(kept), batch.num_rows), _U)
+    encoded = []
+    for into, (_, column) in zip(codes, kept, strict=True):
+        if pa.types.is_dictionary(column.type):
+            encoded.append((into, column))
+        else:
+            into[:] = _codes(column)
     if encoded:
-        _add_encoded(encoded)
-    return found
+        _look_up(encoded)
+    codes ^= _NULL
+    codes ^= codes >> _S32
+    codes *= _factors(tuple(name for name, _ in kept))
+    return np.add.reduce(codes, axis=0)
 
 
-def _add_encoded(columns: list[tuple[Any, pa.DictionaryArray, Any]]) -> None:
-    """Add the terms of dictionary-encoded `columns` (rows to add to, chunk, factor). Their few texts are worked out together."""
-    terms = _spread(pa.concat_arrays([chunk.dictionary for _, chunk, _ in columns]))
+@lru_cache(maxsize=256)
+def _factors(names: tuple[str, ...]) -> Any:
+    return np.array([[_number(f"column {name}") | 1] for name in names], _U)
+
+
+def _look_up(encoded: list[tuple[Any, pa.DictionaryArray]]) -> None:
+    """The codes of dictionary-encoded columns, each into its numpy array. Their few texts are worked out together."""
+    known = _codes(pa.concat_arrays([column.dictionary for _, column in encoded]))
     start = 0
-    for rows, chunk, factor in columns:
-        end = start + len(chunk.dictionary)
-        # The last is for rows that are null.
-        own = np.zeros(end - start + 1, _U)
-        np.multiply(terms[start:end], factor, out=own[:-1])
-        rows += own.take(_indices(chunk))
-        start = end
+    for into, column in encoded:
+        size = len(column.dictionary)
+        own = np.append(known[start : start + size], _NULL)
+        own.take(_indices(column), out=into, mode="clip")
+        start += size
 
 
 def placed(rows: Any, offsets: Any) -> Any:
@@ -145,15 +154,6 @@ def placed(rows: Any, offsets: Any) -> Any:
 def total(rows: Any, offsets: Any) -> int:
     """The sum of the records' hashes, 0 to 2**64 - 1."""
     return int(np.add.reduce(placed(rows, offsets)))
-
-
-def _spread(chunk: pa.Array) -> Any:
-    """The codes of a plain array, with what their upper bits say in the lower ones too; 0 for nulls alone."""
-    found = _codes(chunk) ^ _NULL
-    found ^= found >> _S32
-    if chunk.null_count:
-        found[~chunk.is_valid().to_numpy(zero_copy_only=False)] = 0
-    return found
 
 
 def _indices(chunk: pa.DictionaryArray) -> Any:
@@ -182,7 +182,15 @@ def _kind(kind: pa.DataType) -> str:
 
 
 def _codes(chunk: pa.Array) -> Any:
-    """A number for each value (uint64); any for a null."""
+    """A number for each value of a plain array (uint64)."""
+    codes = _value_codes(chunk)
+    if chunk.null_count:
+        codes = np.where(chunk.is_valid().to_numpy(zero_copy_only=False), codes, _NULL)
+    return codes
+
+
+def _value_codes(chunk: pa.Array) -> Any:
+    """The same, and any number for a null."""
     kind = _kind(chunk.type)
     if kind == "text":
         return _text_codes(chunk)
@@ -200,13 +208,14 @@ def _text_codes(chunk: pa.StringArray) -> Any:
     _, ends, data = chunk.buffers()
     ends = np.frombuffer(ends, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
     first, last = int(ends[0]), int(ends[-1])
-    starts, lengths = ends[:-1] - first, np.diff(ends)
+    starts = ends[:-1] - first
+    lengths = ends[1:] - ends[:-1]
     codes = lengths.astype(_U)
     codes *= _LENGTH
     if first == last:
         return codes
     held = np.frombuffer(data, np.uint8)[first:last]
-    longest = int(lengths.max())
+    longest = int(np.maximum.reduce(lengths))
     if longest <= _CHUNK:
         codes += _chunk_codes(held, starts, lengths, longest)
     else:
@@ -235,7 +244,7 @@ def _add_long(codes: Any, data: Any, starts: Any, lengths: Any) -> None:
 def _chunk_codes(data: Any, starts: Any, lengths: Any, longest: int) -> Any:
     """Of `lengths` bytes of `data` from `starts` on, at most `longest` (up to 64) each."""
     width = -(-longest // 8) * 8
-    if len(data) == width * len(starts) and int(lengths.min()) == width:
+    if len(data) == width * len(starts) and int(np.minimum.reduce(lengths)) == width:
         words = data.view(_U).reshape(len(starts), width // 8).copy()
     else:
         padded = np.zeros(len(data) + width, np.uint8)
