@@ -36,6 +36,9 @@ def made_old(folder: Path) -> None:
         with closing(sqlite3.connect(path)) as connection:
             for table in ("about", "state", "epochs"):
                 connection.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
+            for table in ("state", "epochs"):
+                connection.execute(f"ALTER TABLE {table} DROP COLUMN record_hash")
+                connection.execute(f"ALTER TABLE {table} DROP COLUMN hash_columns")
             connection.execute("UPDATE about SET schema_version = 1")
             for row in connection.execute("SELECT producer, producer_epoch, n, lines FROM dedupe").fetchall():
                 plain = encode_lines(decode_lines(row[3][5:]))

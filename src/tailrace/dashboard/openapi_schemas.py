@@ -239,6 +239,7 @@ _PIPELINE = record(
         lake=COUNT,
         batch=COUNT,
         balanced=TRUTH,
+        unhashed_epochs=COUNT,
         first_difference={"type": ["object", "null"]},
     ),
     dead_letters=record(count=COUNT, recent=listed(record(raw=TEXT, raw_bytes=COUNT, **_PLACED))),

@@ -220,7 +220,7 @@ def render_metrics(state: dict[str, Any]) -> str:
     metric(
         "tailrace_ledger_balanced",
         "gauge",
-        "1 if every stage holds what the stream stored.",
+        "1 if every stage holds what the stream stored, and the lake gives back the same records.",
         [("", int(book["balanced"]))],
     )
     stages = [(f'{{stage="{stage}"}}', book[stage]) for stage in ("speed", "lake", "batch")]

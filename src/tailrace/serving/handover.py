@@ -3,7 +3,8 @@
 A cycle may be killed at any point: what it wrote is named by no manifest until the swap, and the next cycle does it again. Segments are
 merged after that, behind a swap of their own: however long it takes, a kill cannot take the frontier back.
 The frontier of a shard moves over an epoch only once the lake holds it, batch has computed it from those lake rows, and the
-speed layer has written its own states of it for every served view, so that the two can be compared.
+speed layer has written its own states of it for every served view, so that the two can be compared. All columns of the lake's rows
+are read once more then, and their hash compared with the stream's.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import msgspec
 
 from tailrace.batch.base import Lake, LakeSnapshot
 from tailrace.batch.recompute import offset_range, recompute
+from tailrace.batch.rehash import rehash
 from tailrace.config.settings import RetentionSettings
 from tailrace.errors import Corrupt, ViewError
 from tailrace.model.fields import Fields
 from tailrace.runtime.clock import Clock
 from tailrace.serving.build import Builder
 from tailrace.serving.drift import compare
-from tailrace.serving.ledger import carried_on, compared
+from tailrace.serving.ledger import carried_on, compared, hash_compared
 from tailrace.serving.tidy import Tidy
 from tailrace.states.compaction import merge_tables
 from tailrace.states.manifest import Book, Finding, LakePin, Manifest, ManifestStore, ViewStates, WantedView
@@ -117,7 +119,8 @@ class Handover:
                     )
                     moved, drift = max(moved, segment.records), drift + differing
             book = before.books.get(shard) or self._booked(Book(), shard, epochs[0] - 1)
-            books[shard] = compared(self._booked(book, shard, epochs[1]), book, epochs, moved)
+            counted = compared(self._booked(book, shard, epochs[1]), book, epochs, moved)
+            books[shard] = self._hash_compared(counted, lake, shard, epochs)
             records += moved
         waiting = tuple(s for s in shards if lake.mark(s).epoch > (targets[s] if s in moves else done[s]))
         after = msgspec.structs.replace(
@@ -237,6 +240,14 @@ class Handover:
         """The shard's book, carried on to the new frontier: after that the stream may let its epochs go."""
         fresh = [seal for seal in self._stream.seals(shard, book.epoch) if seal.epoch <= target]
         return carried_on(book, target, [seal.counts for seal in fresh])
+
+    def _hash_compared(self, book: Book, lake: LakeSnapshot, shard: str, epochs: tuple[int, int]) -> Book:
+        """The book, with what was given to the stream in these epochs compared with what the lake's files give back."""
+        seals = [seal for seal in self._stream.seals(shard, epochs[0] - 1) if seal.epoch <= epochs[1]]
+        after = hash_compared(book, seals, rehash(lake.files, shard, *epochs))
+        if after.difference is not None and after.difference != book.difference:
+            LOG.error("the lake's records of shard %s are not those of the stream: %s", shard, after.difference)
+        return after
 
     # -- one shard, one view -------------------------------------------------------------------------------------
 

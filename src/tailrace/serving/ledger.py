@@ -1,19 +1,21 @@
 """Conservation of records: what came in is stored, dead-lettered or deduplicated, and every stage holds what it should.
 
 `received = stored + dead_lettered + deduplicated` is counted in the append's own transaction; the stages after it count what
-they hold by themselves, so that a record lost or doubled on the way shows as a difference here. What the stream's seals said up
+they hold by themselves, so that a record lost or doubled on the way shows as a difference here. One that is changed, or given away
+for another, shows in the hash: of what the stream was given, and of what batch has read back from the lake. What the seals said up
 to the frontier is kept in the manifest's books, so that the stream may let its oldest epochs go, and a look costs the same after
 a year as after a minute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from tailrace.model.record_hash import NO_RECORDS, RecordHash
 from tailrace.serving.pin import Pinned
 from tailrace.states.manifest import Book, BookDifference, Manifest
 from tailrace.stream.base import EpochSeal, LedgerCounts, StreamBackend
@@ -35,10 +37,12 @@ def ledger(stream: StreamBackend, pinned: Pinned) -> dict[str, Any]:
     """Totals over all shards and the first stage that differs, as `/v1/pipeline` shows them (counts of lines).
 
     `lake` and `batch` are compared with what the stream stored up to the epoch each has reached, `speed` with what it stored
-    above the frontier; `speed` lines not read yet are lag, not a difference.
+    above the frontier; `speed` lines not read yet are lag, not a difference. Of a difference in the hash the stage is `lake`, and
+    it has both hashes. `unhashed_epochs`: those up to the frontier of which no hash could be compared.
     """
     received = LedgerCounts()
     totals = {"speed": 0, "lake": 0, "batch": 0}
+    unhashed = 0
     difference: dict[str, Any] | None = None
     for shard in (s.id for s in stream.shards()):
         book = pinned.manifest.books.get(shard, Book())
@@ -46,6 +50,7 @@ def ledger(stream: StreamBackend, pinned: Pinned) -> dict[str, Any]:
         seals = stream.seals(shard, book.epoch)
         received = sum((seal.counts for seal in seals), received + booked(book) + open_counts)
         difference = difference or _noted(shard, book)
+        unhashed += book.unhashed
         for stage in _stages(pinned, shard, book, seals):
             totals[stage.name] += stage.held
             if stage.held != stage.expected:
@@ -56,6 +61,7 @@ def ledger(stream: StreamBackend, pinned: Pinned) -> dict[str, Any]:
         "dead_lettered": received.dead_lettered,
         "deduplicated": received.deduplicated,
         **totals,
+        "unhashed_epochs": unhashed,
         "balanced": difference is None,
         "first_difference": difference,
     }
@@ -84,6 +90,25 @@ def compared(book: Book, before: Book, epochs: tuple[int, int], held: int) -> Bo
         return book
     noted = BookDifference(epoch_first=epochs[0], epoch_last=epochs[1], expected=expected, held=held)
     return msgspec.structs.replace(book, difference=noted)
+
+
+def hash_compared(book: Book, seals: Iterable[EpochSeal], held: Mapping[int, RecordHash]) -> Book:
+    """`book` with the first of the epochs `seals` noted whose records in the lake, of the hashes `held`, are not those it was given."""
+    for seal in seals:
+        found = held.get(seal.epoch, NO_RECORDS)
+        if not seal.hash.comparable(found):
+            book = msgspec.structs.replace(book, unhashed=book.unhashed + 1)
+        elif book.difference is None and found.sum != seal.hash.sum:
+            noted = BookDifference(
+                epoch_first=seal.epoch,
+                epoch_last=seal.epoch,
+                expected=seal.counts.stored,
+                held=seal.counts.stored,
+                expected_hash=f"{seal.hash.sum:016x}",
+                held_hash=f"{found.sum:016x}",
+            )
+            book = msgspec.structs.replace(book, difference=noted)
+    return book
 
 
 def _stages(pinned: Pinned, shard: str, book: Book, seals: list[EpochSeal]) -> Iterator[Stage]:
@@ -122,7 +147,11 @@ def _noted(shard: str, book: Book) -> dict[str, Any] | None:
     noted = book.difference
     if noted is None:
         return None
-    return _difference(Stage("batch", shard, noted.held, noted.expected, noted.epoch_first - 1, noted.epoch_last))
+    after, through = noted.epoch_first - 1, noted.epoch_last
+    if not noted.expected_hash:
+        return _difference(Stage("batch", shard, noted.held, noted.expected, after, through))
+    hashes = {"expected_hash": noted.expected_hash, "held_hash": noted.held_hash}
+    return _difference(Stage("lake", shard, noted.held, noted.expected, after, through)) | hashes
 
 
 def _difference(stage: Stage) -> dict[str, Any]:

@@ -80,23 +80,30 @@ class LakePin(msgspec.Struct, frozen=True, kw_only=True):
 class Book(msgspec.Struct, frozen=True, kw_only=True):
     """What the seals of one shard say came in, all told, in its epochs up to `epoch`; the stream may have let them go since.
 
-    `difference`: the first range of epochs of which the lake gave batch another number of records than the stream had stored.
+    `difference`: the first range of epochs of which the lake gave batch other records than the stream had stored, or not so many.
+    `unhashed`: epochs whose records' hash could not be compared: an older version stored some, or their fields have changed since.
     """
 
     epoch: int = 0
     stored: int = 0
     dead_lettered: int = 0
     deduplicated: int = 0
+    unhashed: int = 0
     difference: BookDifference | None = None
 
 
 class BookDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """`expected`: records that the stream stored in these epochs; `held`: those that batch found in the lake."""
+    """`expected`: records that the stream stored in these epochs; `held`: those that batch found in the lake.
+
+    `expected_hash`, `held_hash`: the same of the records' hash, where that is what differs (16 hexadecimal digits, else empty).
+    """
 
     epoch_first: int
     epoch_last: int
     expected: int
     held: int
+    expected_hash: str = ""
+    held_hash: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

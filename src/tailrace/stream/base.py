@@ -15,6 +15,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from tailrace.model.record_hash import UNKNOWN, RecordHash
 from tailrace.model.shard import Shard
 
 
@@ -104,7 +105,10 @@ class LedgerCounts:
 
 @dataclass(frozen=True, slots=True)
 class EpochSeal:
-    """A closed epoch: offsets `first_offset`..`last_offset` of the shard, and what came in while it was open."""
+    """A closed epoch: offsets `first_offset`..`last_offset` of the shard, and what came in while it was open.
+
+    `hash`: of its good records, with their offsets, as they were given to the stream; unknown where an older version stored some.
+    """
 
     shard_id: str
     epoch: int
@@ -112,17 +116,22 @@ class EpochSeal:
     last_offset: int
     sealed_at_us: int
     counts: LedgerCounts
+    hash: RecordHash = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class ShardEnd:
-    """Where a shard stands: the next offset it will give, its open epoch, the first offset still kept, bytes on disk."""
+    """Where a shard stands: the next offset it will give, its open epoch, the first offset still kept, bytes on disk.
+
+    `open_counts` and `open_hash`: what the open epoch's seal would say now.
+    """
 
     next_offset: int
     open_epoch: int
     open_counts: LedgerCounts
     earliest_offset: int
     bytes: int
+    open_hash: RecordHash = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from tailrace.testing.contracts.stream_epochs import DedupeCases, EpochCases
 from tailrace.testing.contracts.stream_harness import QueueingHarness, StreamHarness
+from tailrace.testing.contracts.stream_hash import HashCases
 from tailrace.testing.contracts.stream_records import PositionCases, RecordCases
 from tailrace.testing.contracts.stream_shards import LineageCases, ShardCases
 from tailrace.testing.contracts.stream_sharing import ConcurrencyCases, DurableCases, QueueCases
@@ -21,5 +22,7 @@ from tailrace.testing.contracts.stream_sharing import ConcurrencyCases, DurableC
 __all__ = ["DurableCases", "QueueCases", "QueueingHarness", "StreamContract", "StreamHarness"]
 
 
-class StreamContract(RecordCases, PositionCases, EpochCases, DedupeCases, ConcurrencyCases, ShardCases, LineageCases):
+class StreamContract(
+    RecordCases, PositionCases, EpochCases, DedupeCases, ConcurrencyCases, ShardCases, LineageCases, HashCases
+):
     """What every backend does."""

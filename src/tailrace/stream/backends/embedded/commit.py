@@ -16,11 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from tailrace.model.fields import RAW_SCHEMA
+from tailrace.model.record_hash import RecordHash
 from tailrace.stream.backends.embedded.dedupe import ClosedStamps, find_open, remember
 from tailrace.stream.backends.embedded.rows import FileState, select_state, update_state
 from tailrace.stream.backends.embedded.schema import PAGE_BYTES, row_checksum
 from tailrace.stream.base import Appended, LedgerCounts, ProducerStamp, ShardBatch
 from tailrace.stream.codec import concat, dead_count, encode, plain
+from tailrace.stream.hashing import HashedRows, hashed
 
 COMMIT_PAGES = 4
 """Pages that even the smallest commit writes: state, the block's leaf, a dedupe leaf, and what does not fill a page."""
@@ -28,7 +30,7 @@ COMMIT_PAGES = 4
 
 @dataclass(slots=True)
 class Pending:
-    """A queued batch: `lines` are numpy uint32; `size` is what the queue counts for it."""
+    """A queued batch: `lines` are numpy uint32; `size` is what the queue counts for it. A large one is `encoded` and `hashed`."""
 
     batch: ShardBatch
     lines: Any
@@ -36,6 +38,7 @@ class Pending:
     size: int
     future: Future[Appended]
     encoded: tuple[memoryview, memoryview] | None = None
+    hashed: HashedRows | None = None
 
     @property
     def count(self) -> int:
@@ -44,10 +47,17 @@ class Pending:
 
 @dataclass(slots=True)
 class Draft:
-    """Batches that will share one block, in order, with the block's bytes once encoded."""
+    """Batches that will share one block, in order, with the block's bytes once encoded, and the hashes of its rows."""
 
     pendings: list[Pending]
     halves: tuple[memoryview, memoryview] | None = None
+    hashed: HashedRows | None = None
+
+    def complete(self, schema: pa.Schema) -> None:
+        """Work out what is missing."""
+        if self.halves is None or self.hashed is None:
+            columns, raw = joined([(p.batch.columns, p.batch.raw) for p in self.pendings], schema)
+            self.halves, self.hashed = (encode(columns), encode(raw)), hashed(columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,7 @@ class _Progress:
     next_offset: int
     epoch: int
     counts: LedgerCounts
+    hash: RecordHash
     known: dict[ProducerStamp, Any]
     here: dict[ProducerStamp, Any]
     touched: set[ProducerStamp] = field(default_factory=set)
@@ -102,6 +113,7 @@ def commit(
             state,
             next_offset=progress.next_offset,
             counts=progress.counts,
+            hash=progress.hash,
             open_arrived_max_us=max(state.open_arrived_max_us, now_us if grown else 0),
         )
         update_state(connection, after)
@@ -127,19 +139,26 @@ def _begin(
     if stamps:
         for stamp, lines in closed.find(stamps):
             known[stamp] = _union(known.get(stamp), lines)
-    return _Progress(state.next_offset, state.open_epoch, state.counts, known, here)
+    return _Progress(state.next_offset, state.open_epoch, state.counts, state.hash, known, here)
 
 
 def _append(connection: sqlite3.Connection, progress: _Progress, draft: Draft, now_us: int, schema: pa.Schema) -> None:
-    """Write one block, without the lines that are duplicates, and note each batch's result."""
+    """Write one block (a complete draft), without the lines that are duplicates, and note each batch's result."""
     first = progress.next_offset
     fresh = [_admit(progress, pending) for pending in draft.pendings]
     count = progress.next_offset - first
     if not count:
         return
-    halves = draft.halves
-    if halves is None or any(mask is not None for mask in fresh):
-        halves = encode_halves([_kept(p, m) for p, m in zip(draft.pendings, fresh, strict=True)], schema)
+    halves, rows, mask = draft.halves, draft.hashed, None
+    if halves is None or rows is None:
+        raise ValueError("the draft is not complete")
+    if any(mask is not None for mask in fresh):
+        columns, raw = joined([_kept(p, m) for p, m in zip(draft.pendings, fresh, strict=True)], schema)
+        halves = encode(columns), encode(raw)
+        mask = np.concatenate(
+            [np.ones(p.count, bool) if m is None else m for p, m in zip(draft.pendings, fresh, strict=True)]
+        )
+    progress.hash += rows.at(first, mask)
     size = sum(p.size for p in draft.pendings)
     connection.execute(
         "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -187,14 +206,11 @@ def _admit(progress: _Progress, pending: Pending) -> Any:
     return mask
 
 
-def encode_halves(parts: Sequence[tuple[pa.Table, pa.Table]], schema: pa.Schema) -> tuple[memoryview, memoryview]:
-    """The two blobs of a block made of `parts` (columns, raw), in order."""
+def joined(parts: Sequence[tuple[pa.Table, pa.Table]], schema: pa.Schema) -> tuple[pa.Table, pa.Table]:
+    """The columns and the raw lines of a block made of `parts` (columns, raw), in order."""
     if len(parts) == 1:
-        columns, raw = parts[0]
-        return encode(columns), encode(raw)
-    return encode(concat([c for c, _ in parts], schema)), encode(
-        pa.concat_tables([plain(r, RAW_SCHEMA) for _, r in parts])
-    )
+        return parts[0]
+    return concat([c for c, _ in parts], schema), pa.concat_tables([plain(r, RAW_SCHEMA) for _, r in parts])
 
 
 def _kept(pending: Pending, mask: Any) -> tuple[pa.Table, pa.Table]:

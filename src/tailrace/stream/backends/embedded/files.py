@@ -105,6 +105,7 @@ class ShardFiles:
             state.counts,
             files[0].about.first_offset,
             sum(f.size_bytes() for f in files),
+            state.hash,
         )
 
     def seals(self, after_epoch: int) -> list[EpochSeal]:

@@ -69,7 +69,7 @@ def create_generation(
         counts = LedgerCounts(deduplicated=deduplicated)
         ended = ended_at_us is not None
         state = FileState(first_offset, first_epoch, first_offset, counts, 0, ended, ended_at_us or 0, ended)
-        connection.execute("INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
+        connection.execute("INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
         update_state(connection, state)
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

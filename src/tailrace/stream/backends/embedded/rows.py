@@ -1,7 +1,7 @@
 """The small rows of a shard's file (`about`, `state`, `epochs`), each with a checksum over all its values.
 
 A block guards itself; these rows say where it belongs and what was counted, and SQLite does not notice a flipped bit in any of
-them. Files of schema version 1 have no checksums: they are read and written as they are.
+them. Files of schema version 1 have no checksums, those of 2 no hash of records: they are read and written as they are.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from tailrace.errors import Corrupt
+from tailrace.model.record_hash import NO_RECORDS, UNKNOWN, RecordHash
 from tailrace.stream.backends.embedded.schema import CLOSED, ENDED, OPEN, SCHEMA_VERSIONS
 from tailrace.stream.base import EpochSeal, LedgerCounts
 
 _STATE_VALUES = 9
 _EPOCH_VALUES = 8
 _ABOUT_VALUES = 7
+_HASH_VALUES = 2
+"""Follow the others of `state` and `epochs`: the sum as a signed number, and what it is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,8 @@ class About:
 class FileState:
     """What each append and seal changes: `counts` are those of the open epoch, which began at `open_first_offset`.
 
-    `ended`: closed, and no file follows, since the shard has been split or merged. `summed`: whether the rows of this file have
-    checksums.
+    `hash`: of the open epoch's good records. `ended`: closed, and no file follows, since the shard has been split or merged.
+    `summed`, `hashed`: whether the rows of this file have checksums, and hashes.
     """
 
     next_offset: int
@@ -51,6 +54,8 @@ class FileState:
     closed_at_us: int
     ended: bool = False
     summed: bool = True
+    hash: RecordHash = NO_RECORDS
+    hashed: bool = True
 
     def values(self) -> tuple[int, ...]:
         counts = self.counts
@@ -64,7 +69,21 @@ class FileState:
             self.open_arrived_max_us,
             ENDED if self.ended else CLOSED if self.closed else OPEN,
             self.closed_at_us,
+            *(_hash_values(self.hash) if self.hashed else ()),
         )
+
+
+def _hash_values(found: RecordHash) -> tuple[int, int]:
+    return found.sum - (found.sum >> 63 << 64), found.columns
+
+
+def _hash_of(row: Sequence[Any], values: int) -> RecordHash:
+    """What a row with so many values before it says; UNKNOWN if it is older than hashes."""
+    return RecordHash(row[values] % (1 << 64), row[values + 1]) if _is_hashed(row, values) else UNKNOWN
+
+
+def _is_hashed(row: Sequence[Any], values: int) -> bool:
+    return len(row) > values + _HASH_VALUES
 
 
 def checksum(values: Sequence[object]) -> int:
@@ -100,9 +119,19 @@ def select_about(connection: sqlite3.Connection, shard_id: str) -> About:
 def select_state(connection: sqlite3.Connection) -> FileState:
     """Raises Corrupt if it is not as it was written."""
     row = _only_row(connection, "state", _STATE_VALUES)
-    summed = len(row) > _STATE_VALUES
-    counts = LedgerCounts(row[3], row[4], row[5])
-    return FileState(row[0], row[1], row[2], counts, row[6], row[7] != OPEN, row[8], row[7] == ENDED, summed)
+    return FileState(
+        next_offset=row[0],
+        open_epoch=row[1],
+        open_first_offset=row[2],
+        counts=LedgerCounts(row[3], row[4], row[5]),
+        open_arrived_max_us=row[6],
+        closed=row[7] != OPEN,
+        closed_at_us=row[8],
+        ended=row[7] == ENDED,
+        summed=len(row) > _STATE_VALUES,
+        hash=_hash_of(row, _STATE_VALUES),
+        hashed=_is_hashed(row, _STATE_VALUES),
+    )
 
 
 def update_state(connection: sqlite3.Connection, state: FileState) -> None:
@@ -111,15 +140,19 @@ def update_state(connection: sqlite3.Connection, state: FileState) -> None:
         "next_offset = ?, open_epoch = ?, open_first_offset = ?, stored = ?, dead_lettered = ?, deduplicated = ?, "
         "open_arrived_max_us = ?, closed = ?, closed_at_us = ?"
     )
+    if state.hashed:
+        names += ", record_hash = ?, hash_columns = ?"
     if state.summed:
         connection.execute(f"UPDATE state SET {names}, checksum = ?", (*values, checksum(values)))
     else:
         connection.execute(f"UPDATE state SET {names}", values)
 
 
-def insert_epoch(connection: sqlite3.Connection, seal: EpochSeal, arrived_max_us: int, *, summed: bool) -> None:
+def insert_epoch(
+    connection: sqlite3.Connection, seal: EpochSeal, arrived_max_us: int, *, summed: bool, hashed: bool
+) -> None:
     counts = seal.counts
-    values = (
+    values: tuple[int, ...] = (
         seal.epoch,
         seal.first_offset,
         seal.last_offset,
@@ -128,6 +161,7 @@ def insert_epoch(connection: sqlite3.Connection, seal: EpochSeal, arrived_max_us
         counts.stored,
         counts.dead_lettered,
         counts.deduplicated,
+        *(_hash_values(seal.hash) if hashed else ()),
     )
     row = (*values, checksum(values)) if summed else values
     connection.execute(f"INSERT INTO epochs VALUES ({', '.join('?' * len(row))})", row)
@@ -138,7 +172,9 @@ def select_epochs(connection: sqlite3.Connection, shard_id: str, after_epoch: in
     rows = connection.execute("SELECT * FROM epochs WHERE epoch > ? ORDER BY epoch", (after_epoch,)).fetchall()
     for row in rows:
         _check(connection, "epochs", row, _EPOCH_VALUES)
-    return [EpochSeal(shard_id, r[0], r[1], r[2], r[3], LedgerCounts(*r[5:8])) for r in rows]
+    return [
+        EpochSeal(shard_id, r[0], r[1], r[2], r[3], LedgerCounts(*r[5:8]), _hash_of(r, _EPOCH_VALUES)) for r in rows
+    ]
 
 
 def file_of(connection: sqlite3.Connection) -> str:
@@ -159,6 +195,7 @@ def _only_row(connection: sqlite3.Connection, table: str, values: int, texts: Se
 def _check(
     connection: sqlite3.Connection, table: str, row: Sequence[Any], values: int, texts: Sequence[int] = ()
 ) -> None:
+    values += _HASH_VALUES if table != "about" and _is_hashed(row, values) else 0
     right = all(isinstance(value, str if n in texts else int) for n, value in enumerate(row[:values]))
     if not right or (len(row) > values and row[values] != checksum(row[:values])):
         raise Corrupt(file_of(connection), f"a row of table `{table}` does not match its checksum")

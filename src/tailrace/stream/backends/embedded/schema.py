@@ -4,7 +4,7 @@ A file is `<generation:08d>.db` in the shard's folder. Everything about the file
 about one file only, and a file is dropped whole.
 
     about    one row, never changed: what the file is and where it begins
-    state    one row, changed by every append and seal: the next offset, the open epoch and its counts, whether it is closed
+    state    one row, changed by every append and seal: the next offset, the open epoch, its counts and hash, whether it is closed
     blocks   one row a block. `raw` stands last: whoever reads columns never touches its pages
     epochs   one row a sealed epoch
     dedupe   one row a producer's stamp: the lines of that post that this file holds
@@ -17,9 +17,10 @@ import struct
 import zlib
 from pathlib import Path
 
-SCHEMA_VERSION = 2
-SCHEMA_VERSIONS = (1, SCHEMA_VERSION)
-"""Those that are read and written; new files are of the last. Version 1 has no checksums in `about`, `state` and `epochs`."""
+SCHEMA_VERSION = 3
+SCHEMA_VERSIONS = (1, 2, SCHEMA_VERSION)
+"""Those that are read and written; new files are of the last. Version 1 has no checksums in `about`, `state` and `epochs`; 1 and 2
+have no hash of records in `state` and `epochs`."""
 
 OPEN, CLOSED, ENDED = 0, 1, 2
 """`state.closed`: taking appends; closed, the next file goes on; closed, and the shard ends with it."""
@@ -52,6 +53,8 @@ CREATE TABLE state (
     open_arrived_max_us INTEGER NOT NULL,
     closed INTEGER NOT NULL,
     closed_at_us INTEGER NOT NULL,
+    record_hash INTEGER NOT NULL,
+    hash_columns INTEGER NOT NULL,
     checksum INTEGER NOT NULL
 );
 CREATE TABLE blocks (
@@ -73,6 +76,8 @@ CREATE TABLE epochs (
     stored INTEGER NOT NULL,
     dead_lettered INTEGER NOT NULL,
     deduplicated INTEGER NOT NULL,
+    record_hash INTEGER NOT NULL,
+    hash_columns INTEGER NOT NULL,
     checksum INTEGER NOT NULL
 );
 CREATE TABLE dedupe (

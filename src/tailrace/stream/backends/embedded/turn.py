@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tailrace.config.settings import StreamSettings
 from tailrace.model.fields import Fields
+from tailrace.model.record_hash import NO_RECORDS
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.files import sync_folder
 from tailrace.runtime.mark import Place, write_mark
@@ -220,16 +221,17 @@ def seal_transaction(connection: sqlite3.Connection, shard_id: str, now_us: int,
         state = select_state(connection)
         sealed = None
         if state.next_offset > state.open_first_offset:
-            counts = state.counts
+            last = state.next_offset - 1
             sealed = EpochSeal(
-                shard_id, state.open_epoch, state.open_first_offset, state.next_offset - 1, now_us, counts
+                shard_id, state.open_epoch, state.open_first_offset, last, now_us, state.counts, state.hash
             )
-            insert_epoch(connection, sealed, state.open_arrived_max_us, summed=state.summed)
+            insert_epoch(connection, sealed, state.open_arrived_max_us, summed=state.summed, hashed=state.hashed)
             state = replace(
                 state,
                 open_epoch=state.open_epoch + 1,
                 open_first_offset=state.next_offset,
                 counts=LedgerCounts(),
+                hash=NO_RECORDS,
                 open_arrived_max_us=0,
             )
         if close != OPEN:

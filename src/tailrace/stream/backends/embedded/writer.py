@@ -20,14 +20,15 @@ from tailrace.errors import Backpressure, InternalError, ShardClosed, TailraceEr
 from tailrace.model.fields import RAW_SCHEMA
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.storage_errors import translate
-from tailrace.stream.backends.embedded.commit import Committed, Draft, FileClosed, Pending, commit, encode_halves
+from tailrace.stream.backends.embedded.commit import Committed, Draft, FileClosed, Pending, commit
 from tailrace.stream.backends.embedded.dedupe import ClosedStamps, Summaries, check_dedupe
 from tailrace.stream.backends.embedded.locks import exclusive
 from tailrace.stream.backends.embedded.schema import connect_writer
 from tailrace.stream.backends.embedded.turn import OpenFile, ShardEnded
 from tailrace.stream.base import Appended, ShardBatch
 from tailrace.stream.checks import BatchCheck, line_numbers
-from tailrace.stream.codec import dead_count, plain
+from tailrace.stream.codec import dead_count, encode, plain
+from tailrace.stream.hashing import hashed
 
 SMALL_ROWS = 1024
 """Batches of fewer rows share a block with their neighbours: a block has a fixed cost to write and to read."""
@@ -118,8 +119,8 @@ class ShardWriter:
         future.set_running_or_notify_cancel()
         lines = line_numbers(batch)
         if batch.columns.num_rows >= SMALL_ROWS:
-            halves = encode_halves([(batch.columns, batch.raw)], self._schema)
-            return Pending(batch, lines, dead_count(batch.columns), size, future, halves)
+            halves = encode(batch.columns), encode(batch.raw)
+            return Pending(batch, lines, dead_count(batch.columns), size, future, halves, hashed(batch.columns))
         small = ShardBatch(
             batch.shard_id,
             plain(batch.columns, self._schema),
@@ -227,9 +228,8 @@ def _drafts(pendings: Sequence[Pending], schema: pa.Schema) -> list[Draft]:
             drafts[-1].pendings.append(pending)
             rows += pending.count
         else:
-            drafts.append(Draft([pending], pending.encoded))
+            drafts.append(Draft([pending], pending.encoded, pending.hashed))
             rows = pending.count
     for draft in drafts:
-        if draft.halves is None:
-            draft.halves = encode_halves([(p.batch.columns, p.batch.raw) for p in draft.pendings], schema)
+        draft.complete(schema)
     return drafts

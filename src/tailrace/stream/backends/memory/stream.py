@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from tailrace.errors import Invalid, Trimmed, Unavailable
 from tailrace.model.fields import Fields
+from tailrace.model.record_hash import NO_RECORDS, RecordHash
 from tailrace.model.shard import Shard, even_shards
 from tailrace.runtime.clock import Clock
 from tailrace.stream.base import (
@@ -29,6 +30,7 @@ from tailrace.stream.base import (
 )
 from tailrace.stream.checks import BatchCheck, line_numbers
 from tailrace.stream.codec import dead_count
+from tailrace.stream.hashing import hashed
 from tailrace.stream.resharding import Reshard, closed_shard, no_shard, plan_merge, plan_split, resharded
 
 
@@ -45,6 +47,7 @@ class _ShardLog:
     open_epoch: int = 1
     open_first: int = 0
     counts: LedgerCounts = field(default_factory=LedgerCounts)
+    hash: RecordHash = NO_RECORDS
     closed: bool = False
 
     def known(self, stamp: ProducerStamp) -> set[int]:
@@ -124,7 +127,7 @@ class MemoryStream:
             size = sum(
                 b.columns.nbytes + b.raw.nbytes for b in log.blocks if b.columns is not None and b.raw is not None
             )
-            return ShardEnd(log.next_offset, log.open_epoch, log.counts, log.earliest, size)
+            return ShardEnd(log.next_offset, log.open_epoch, log.counts, log.earliest, size, log.hash)
 
     def seals(self, shard_id: str, after_epoch: int = 0) -> list[EpochSeal]:
         with self._lock:
@@ -178,9 +181,10 @@ class MemoryStream:
 def _seal(log: _ShardLog, shard_id: str, now_us: int) -> EpochSeal | None:
     if log.next_offset == log.open_first:
         return None
-    sealed = EpochSeal(shard_id, log.open_epoch, log.open_first, log.next_offset - 1, now_us, log.counts)
+    sealed = EpochSeal(shard_id, log.open_epoch, log.open_first, log.next_offset - 1, now_us, log.counts, log.hash)
     log.seals.append(sealed)
-    log.open_epoch, log.open_first, log.counts = log.open_epoch + 1, log.next_offset, LedgerCounts()
+    log.open_epoch, log.open_first = log.open_epoch + 1, log.next_offset
+    log.counts, log.hash = LedgerCounts(), NO_RECORDS
     return sealed
 
 
@@ -195,6 +199,7 @@ def _append(log: _ShardLog, batch: ShardBatch, now_us: int) -> Appended:
     if count:
         log.blocks.append(Block(batch.shard_id, log.open_epoch, first, count, now_us, columns, raw))
         log.next_offset += count
+        log.hash += hashed(columns).at(first)
     if batch.producer:
         log.seen.setdefault(batch.producer, set()).update(lines.tolist())
     counts = LedgerCounts(count - dead, dead, len(lines) - count)
