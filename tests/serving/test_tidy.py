@@ -13,7 +13,7 @@ from msgspec import structs
 from tailrace.config.settings import RetentionSettings
 from tailrace.runtime.clock import ManualClock
 from tailrace.serving.merge import ViewQuery
-from tailrace.serving.tidy import GARBAGE_AGE_US, Tidy
+from tailrace.serving.tidy import GARBAGE_AGE_US, LONG_ROWS_MIN, Tidy
 from tailrace.states.manifest import Manifest, ManifestStore, ViewStates
 from tailrace.states.segment import Segment
 from tests.serving.test_rollups import DAY, HOUR, VIEW, S, asked, segments_of
@@ -116,3 +116,20 @@ def test_files_that_are_named_stay_whatever_their_age(tmp_path: Path, engine: En
     named = [path for segment in (merged, alone) for level in segment.levels() for path in level.files.values()]
     assert [path for path in named if not (tmp_path / path).exists()] == []
     assert not any((tmp_path / path).exists() for path in segments[1].files.values())
+
+
+def test_a_month_that_came_at_once_gets_its_coarser_windows_alone(
+    tmp_path: Path, engine: Engine, clock: ManualClock
+) -> None:
+    """And a busy minute does not: its neighbours will come."""
+    start = clock.now_us() // DAY * DAY
+    month = [Record(at_us=start + n * 200 * S, endpoint="/a", ip=f"10.0.0.{n % 9}") for n in range(12_960)]
+    minute = [Record(at_us=start + n % 60 * S, endpoint=f"/{n}", ip="10.0.0.1") for n in range(12_960)]
+    segments = segments_of(tmp_path, engine, [month, minute], clock.now_us())
+    assert all(segment.rows >= LONG_ROWS_MIN for segment in segments)
+    daily = asked(tmp_path, VIEW, segments, ViewQuery(step_us=DAY))
+    leveled = tidied(tmp_path, clock, segments)
+    widths = [[level.width_us // S for level in segment.levels()] for segment in leveled]
+    assert widths == [[10, 60, 3_600, 21_600, 86_400], [10]]
+    assert asked(tmp_path, VIEW, leveled, ViewQuery(step_us=DAY)) == daily
+    assert tidied(tmp_path, clock, leveled) == leveled

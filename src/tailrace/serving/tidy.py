@@ -15,7 +15,7 @@ import msgspec
 from tailrace.config.settings import RetentionSettings
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.file_times import modified_us
-from tailrace.states.compaction import compact, merge_segments
+from tailrace.states.compaction import compact, merge_segments, with_levels
 from tailrace.states.levels import widths_kept
 from tailrace.states.manifest import ManifestStore, ViewStates
 from tailrace.states.retention import age_of_level, due, let_go, surplus
@@ -24,6 +24,8 @@ from tailrace.views import CompiledView
 
 GARBAGE_AGE_US = 600_000_000
 """Segment files that no manifest of the last ten minutes names are deleted."""
+LONG_US, LONG_ROWS_MIN = 3_600_000_000, 20_000
+"""A segment of windows over so long, and of so many state rows, gets coarser windows at once."""
 SPANS_KEPT = 8
 """What is merged arrived within this part of the time that its finest windows are kept, so that they go in as many portions."""
 
@@ -68,7 +70,7 @@ class Tidy:
             lambda segment: _finest_age_us(segment, ages_us) // SPANS_KEPT or None,
         )
         cutoffs = {segment.id: due(segment, now_us, ages_us) for segment in merged}
-        whole = tuple(self._with_levels(view, s) if cutoffs[s.id] else s for s in merged)
+        whole = tuple(self._with_levels(view, s) if cutoffs[s.id] else self._leveled(view, s) for s in merged)
         cut = {segment.id: cutoffs[before.id] for before, segment in zip(merged, whole, strict=True)}
         return msgspec.structs.replace(states, segments=self._cut(whole, cut))
 
@@ -77,6 +79,15 @@ class Tidy:
         if segment.rollups or not widths_kept(view.window_us):
             return segment
         return merge_segments(self.states_dir, view, [segment])
+
+    def _leveled(self, view: CompiledView, segment: Segment) -> Segment:
+        """A month that came in at once is asked for in coarse windows long before it has neighbours to be merged with."""
+        if segment.rollups or segment.rows < LONG_ROWS_MIN or not widths_kept(view.window_us):
+            return segment
+        first_us, last_us = segment.window_first_us, segment.window_last_us
+        if first_us is None or last_us is None or last_us - first_us < LONG_US:
+            return segment
+        return with_levels(self.states_dir, view, segment)
 
     def _ages_us(self, view: CompiledView) -> dict[int, int]:
         """How long windows are kept, by their width."""

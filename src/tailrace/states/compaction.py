@@ -139,6 +139,11 @@ def roll_up(states_dir: Path, view: CompiledView, segment: Segment, tables: Stat
     return msgspec.structs.replace(segment, rollups=tuple(levels))
 
 
+def with_levels(states_dir: Path, view: CompiledView, segment: Segment) -> Segment:
+    """The same, of a segment whose states are read for it."""
+    return roll_up(states_dir, view, segment, _level_tables(states_dir, view, segment.levels()[0]))
+
+
 def _merged_levels(
     states_dir: Path, view: CompiledView, run: Sequence[Segment], held: list[StateTables], prefix: str
 ) -> Iterator[Level]:
