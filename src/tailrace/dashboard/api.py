@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator
 
 import httpx
 from starlette.applications import Starlette
@@ -20,12 +19,14 @@ from tailrace.dashboard.live import LiveSession
 from tailrace.dashboard.openapi import document
 from tailrace.dashboard.pins_api import add_pin, list_pins, read_pin, remove_pin
 from tailrace.dashboard.pipeline_api import healthz, metrics, pipeline, readyz
+from tailrace.dashboard.query_process import ask_query_process
 from tailrace.dashboard.services import NodeServices
 from tailrace.dashboard.shards_api import list_shards, merge_shards, split_shard
 from tailrace.dashboard.streams_api import list_streams
 from tailrace.dashboard.tail import tail
 from tailrace.dashboard.views_api import diff_view, explain_view, list_views, read_view, rebuild_view, roll_back_view
-from tailrace.errors import NotFound, TailraceError, Unavailable
+from tailrace.errors import NotFound, TailraceError
+from tailrace.runtime.client_gone import ClientGone
 
 CLIENT_CLOSED_REQUEST = 499
 """Nobody reads it; the name is nginx's."""
@@ -62,7 +63,13 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/openapi.json", openapi),
             *page_routes(),
         ],
-        exception_handlers={TailraceError: error_response, Exception: error_response, 404: not_found, 405: not_allowed},
+        exception_handlers={
+            ClientGone: nobody_waits,
+            TailraceError: error_response,
+            Exception: error_response,
+            404: not_found,
+            405: not_allowed,
+        },
     )
     app.state.services = services
     app.state.redrive_lock = asyncio.Lock()
@@ -84,36 +91,13 @@ async def query(request: Request) -> Response:
     sent = client.build_request(
         "POST", request.url.path, params=request.query_params, headers=headers, content=await request.body()
     )
-    try:
-        answer = await _unless_gone(request, client.send(sent, stream=True))
-    except httpx.TransportError as error:
-        raise Unavailable(
-            "the query process is starting again", retry_after_s=1, hint="ask again in a second"
-        ) from error
-    if answer is None:
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    answer = await ask_query_process(request, sent, stream=True)
     kept = {
         k: v
         for k, v in answer.headers.items()
         if k in ("content-type", "content-length", "retry-after", "content-disposition")
     }
     return StreamingResponse(_body(answer), status_code=answer.status_code, headers=kept)
-
-
-async def _unless_gone(request: Request, sending: Coroutine[Any, Any, httpx.Response]) -> httpx.Response | None:
-    """What `sending` gets; None, and `sending` cancelled, if the client has closed its connection meanwhile."""
-    work, gone = asyncio.ensure_future(sending), asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-        return await work if work.done() else None
-    finally:
-        for task in (work, gone):
-            task.cancel()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
@@ -126,6 +110,10 @@ async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
 
 async def openapi(request: Request) -> Response:
     return JSONResponse(document())
+
+
+async def nobody_waits(request: Request, error: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 async def not_found(request: Request, error: Exception) -> Response:

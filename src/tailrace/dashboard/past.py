@@ -8,6 +8,7 @@ import httpx
 import msgspec
 from starlette.requests import Request
 
+from tailrace.dashboard.query_process import ask_query_process
 from tailrace.errors import Expired, InternalError, TailraceError, Unavailable
 from tailrace.serving.merge import ViewQuery
 from tailrace.serving.past.app import PastAsked
@@ -16,15 +17,12 @@ from tailrace.serving.past.app import PastAsked
 async def ask_past(
     request: Request, view: str, query: ViewQuery, ends: Mapping[str, int], version: str | None = None
 ) -> bytes:
-    """The JSON of the answer. Raises what the query process has raised; Unavailable if it is not there."""
+    """The JSON of the answer. Raises what the query process has raised, and as `ask_query_process`."""
     client: httpx.AsyncClient = request.app.state.query_client
     asked = PastAsked(view=view, query=query, ends=dict(ends), version=version)
-    try:
-        response = await client.post("/v1/past", content=msgspec.json.encode(asked))
-    except httpx.TransportError as error:
-        raise Unavailable(
-            "the query process is starting again", retry_after_s=1, hint="ask again in a second"
-        ) from error
+    response = await ask_query_process(
+        request, client.build_request("POST", "/v1/past", content=msgspec.json.encode(asked))
+    )
     if response.status_code != 200:
         raise _error(response)
     return response.content

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from tailrace.errors import Unavailable
 from tailrace.ingest.guard import header
 from tailrace.ingest.responses import error_response
+from tailrace.runtime.client_gone import ClientGone, disconnected, unless_gone
 from tailrace.telemetry.metrics import GATEWAY_REQUESTS
 from tailrace.telemetry.registry import Registry
 
@@ -71,7 +72,7 @@ class Gateway:
         client = _Client(receive)
         try:
             upstream = await self._ask(scope, client)
-        except _Gone:
+        except ClientGone:
             return
         except httpx.TransportError:
             self._metrics.add(GATEWAY_REQUESTS, 1, "503")
@@ -80,7 +81,7 @@ class Gateway:
         self._metrics.add(GATEWAY_REQUESTS, 1, str(upstream.status_code))
         try:
             await client.unless_gone(_pass_on(upstream, send))
-        except (_Gone, httpx.TransportError):
+        except (ClientGone, httpx.TransportError):
             return  # the server sees an answer that was begun and not ended, and cuts the connection
         finally:
             await upstream.aclose()
@@ -96,7 +97,7 @@ class Gateway:
         return found.text if found.status_code == 200 else None
 
     async def _ask(self, scope: Scope, client: _Client) -> httpx.Response:
-        """The node's answer, its body not read yet. Raises httpx.TransportError if there is none, _Gone."""
+        """The node's answer, its body not read yet. Raises httpx.TransportError if there is none, ClientGone."""
         if self._http is None:
             raise httpx.ConnectError("there is no node")
         path = scope.get("raw_path") or scope["path"].encode()
@@ -119,10 +120,6 @@ class Gateway:
             return await client.unless_gone(self._http.send(request, stream=True))
 
 
-class _Gone(Exception):
-    """Not an error: the client has left."""
-
-
 class _Client:
     """The one who asked: what it sends, and whether it is still there."""
 
@@ -134,33 +131,20 @@ class _Client:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise _Gone
+                raise ClientGone
             yield message.get("body", b"")
             if not message.get("more_body", False):
                 self._body_read.set()
                 return
 
     async def unless_gone(self, work: Coroutine[Any, Any, T], *, body_first: bool = False) -> T:
-        """The outcome of `work`, which is cancelled if the client closes its connection: raises _Gone then.
-
-        `body_first`: `work` reads the body; until that is done it notices itself.
-        """
-        task, watch = asyncio.ensure_future(work), asyncio.ensure_future(self._gone(body_first=body_first))
-        try:
-            await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            raise _Gone
-        finally:
-            for each in (task, watch):
-                each.cancel()
-            await asyncio.gather(task, watch, return_exceptions=True)
+        """The outcome of `work`, as `client_gone.unless_gone`. `body_first`: `work` reads the body; until then it notices itself."""
+        return await unless_gone(work, self._gone(body_first=body_first))
 
     async def _gone(self, *, body_first: bool) -> None:
         if body_first:
             await self._body_read.wait()
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        await disconnected(self._receive)
 
 
 async def _pass_on(upstream: httpx.Response, send: Send) -> None:

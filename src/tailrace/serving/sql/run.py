@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from starlette.requests import Request
 
 from tailrace.errors import Invalid
+from tailrace.runtime.client_gone import disconnected
 from tailrace.serving.sql.answer import Format, JsonRows, StreamWriter
 from tailrace.serving.sql.engine import Execution
 
@@ -36,7 +37,7 @@ class Watched:
         self._stoppable = work
         self._workers = workers
         self._deadline_s = deadline_s
-        self._gone = asyncio.ensure_future(_disconnected(request))
+        self._gone = asyncio.ensure_future(disconnected(request.receive))
         self._work: asyncio.Future[Any] | None = None
 
     async def close(self) -> None:
@@ -83,11 +84,6 @@ class Run(Watched):
         while (chunk := await self.wait(lambda: _next_chunk(self._execution, writer))) is not None:
             yield chunk
         yield await self.wait(writer.end)
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _document(execution: Execution, rows_max: int, elapsed_ms: Callable[[], float]) -> bytes:
