@@ -15,7 +15,7 @@ import msgspec
 from tailrace.config.settings import RetentionSettings
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.file_times import modified_us
-from tailrace.states.compaction import compact, merge_segments, with_levels
+from tailrace.states.compaction import compact, with_levels
 from tailrace.states.levels import widths_kept
 from tailrace.states.manifest import ManifestStore, ViewStates
 from tailrace.states.retention import age_of_level, due, let_go, surplus
@@ -70,22 +70,13 @@ class Tidy:
             lambda segment: _finest_age_us(segment, ages_us) // SPANS_KEPT or None,
         )
         cutoffs = {segment.id: due(segment, now_us, ages_us) for segment in merged}
-        whole = tuple(self._with_levels(view, s) if cutoffs[s.id] else self._leveled(view, s) for s in merged)
+        whole = tuple(self._with_levels(view, s) if cutoffs[s.id] or _is_long(s) else s for s in merged)
         cut = {segment.id: cutoffs[before.id] for before, segment in zip(merged, whole, strict=True)}
         return msgspec.structs.replace(states, segments=self._cut(whole, cut))
 
     def _with_levels(self, view: CompiledView, segment: Segment) -> Segment:
         """A segment that was never merged has no coarser windows yet, to stand in for those that it is to let go."""
         if segment.rollups or not widths_kept(view.window_us):
-            return segment
-        return merge_segments(self.states_dir, view, [segment])
-
-    def _leveled(self, view: CompiledView, segment: Segment) -> Segment:
-        """A month that came in at once is asked for in coarse windows long before it has neighbours to be merged with."""
-        if segment.rollups or segment.rows < LONG_ROWS_MIN or not widths_kept(view.window_us):
-            return segment
-        first_us, last_us = segment.window_first_us, segment.window_last_us
-        if first_us is None or last_us is None or last_us - first_us < LONG_US:
             return segment
         return with_levels(self.states_dir, view, segment)
 
@@ -112,6 +103,14 @@ class Tidy:
             let_go(self.states_dir, segment, cutoffs[segment.id]) if cutoffs.get(segment.id) else segment
             for segment in segments
         )
+
+
+def _is_long(segment: Segment) -> bool:
+    """A month that came in at once is asked for in coarse windows long before it has neighbours to be merged with."""
+    first_us, last_us = segment.window_first_us, segment.window_last_us
+    if first_us is None or last_us is None:
+        return False
+    return segment.rows >= LONG_ROWS_MIN and last_us - first_us >= LONG_US
 
 
 def _finest_age_us(segment: Segment, ages_us: Mapping[int, int]) -> int:
