@@ -20,6 +20,7 @@ from tailrace.model.window import iso
 from tailrace.runtime.disk import disk_use
 from tailrace.serving.ledger import ledger
 from tailrace.serving.pin import Pinned
+from tailrace.stream.base import seal_of
 from tailrace.stream.dead_letters import DeadLetter
 from tailrace.telemetry.registry import render
 
@@ -160,9 +161,9 @@ def _shard_row(services: NodeServices, pinned: Pinned, shard: Shard, now_us: int
 
 def _age_s(services: NodeServices, shard: Shard, frontier: int, now_us: int) -> float:
     """How long ago the frontier's epoch was sealed, or where there is none, the shard begun: lines since then stand on speed alone."""
-    covered = services.stream.seals(shard.id, frontier - 1)[:1]
-    sealed = [seal.sealed_at_us for seal in covered if seal.epoch == frontier]
-    return round(max(0, now_us - (sealed[0] if sealed else shard.created_s * 1_000_000)) / 1e6, 1)
+    seal = seal_of(services.stream, shard.id, frontier)
+    since_us = seal.sealed_at_us if seal else shard.created_s * 1_000_000
+    return round(max(0, now_us - since_us) / 1e6, 1)
 
 
 def _complete_through(pinned: Pinned) -> str | None:

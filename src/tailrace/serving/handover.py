@@ -31,7 +31,7 @@ from tailrace.states.compaction import merge_tables
 from tailrace.states.manifest import Book, Finding, LakePin, Manifest, ManifestStore, ViewStates, WantedView
 from tailrace.states.segment import Segment, SpeedSegment, list_speed_segments, read_speed_segment, write_batch_segment
 from tailrace.states.tables import StateTables, concat_states
-from tailrace.stream.base import StreamBackend
+from tailrace.stream.base import StreamBackend, seal_of
 from tailrace.views import CompiledView, compile_view
 from tailrace.views.dialects.duckdb import schemas
 
@@ -336,7 +336,7 @@ class Handover:
         segments: list[SpeedSegment] = []
         for epoch in range(epochs[0], epochs[1] + 1):
             segment = read_speed_segment(self._states_dir, view.version, shard, epoch)
-            if segment is None and any(s.epoch == epoch for s in self._stream.seals(shard, epoch - 1)[:1]):
+            if segment is None and seal_of(self._stream, shard, epoch):
                 raise Corrupt(
                     f"speed/{view.version}",
                     f"states of epoch `{epoch}` of `{shard}` are gone",

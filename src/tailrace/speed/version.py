@@ -62,6 +62,12 @@ class Version:
         self.next_offset[shard] = max(self.next_offset.get(shard, 0), offset)
         self.computed[shard] = max(self.computed.get(shard, 0), offset)
 
+    def has_read(self, shard: str, offset: int) -> None:
+        """Everything before `offset`. What is only counted has then been dealt with."""
+        self.next_offset[shard] = offset
+        if self.mode is Mode.COUNTING:
+            self.computed[shard] = offset
+
     def take(self, shard: str, epoch: int, records: pa.Table) -> None:
         """Let records wait, or only count them."""
         if self.mode is Mode.COUNTING:

@@ -7,9 +7,9 @@ only `seal` raises it. Backends pass `tailrace.testing.contracts.stream`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -241,8 +241,7 @@ class StreamBackend(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class StreamStatus:
-    """A stream at one moment, for `/v1/pipeline` and `doctor`."""
-
-    ends: Mapping[str, ShardEnd] = field(default_factory=dict)
+def seal_of(stream: StreamBackend, shard_id: str, epoch: int) -> EpochSeal | None:
+    """The seal of one epoch; None if it is open, had no lines, or has been trimmed."""
+    found = stream.seals(shard_id, epoch - 1)[:1]
+    return found[0] if found and found[0].epoch == epoch else None

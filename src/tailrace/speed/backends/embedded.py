@@ -37,7 +37,7 @@ from tailrace.states.segment import (
     write_speed_segment,
 )
 from tailrace.states.tables import StateTables
-from tailrace.stream.base import Block, EpochSeal, ReadRequest, ShardEnd, StreamBackend
+from tailrace.stream.base import Block, EpochSeal, ReadRequest, ShardEnd, StreamBackend, seal_of
 from tailrace.views import CompiledView
 from tailrace.views.reads import fields_read
 
@@ -195,9 +195,7 @@ class EmbeddedSpeed:
             for epoch, group in _by_epoch(blocks).items():
                 self._add(shard, epoch, group, start, versions)
             for version in versions:
-                version.next_offset[shard] = blocks[-1].last_offset + 1
-                if version.mode is Mode.COUNTING:
-                    version.computed[shard] = version.next_offset[shard]
+                version.has_read(shard, blocks[-1].last_offset + 1)
             lines += blocks[-1].last_offset + 1 - start
         return lines
 
@@ -317,9 +315,8 @@ class EmbeddedSpeed:
         for shard in (s for s in self._stream.shards() if s.id in self._frontier):
             offsets[shard.id] = self._first_offset_above(shard)
             if self._end(shard).next_offset > offsets[shard.id]:
-                frontier = self._frontier[shard.id]
-                seals = [s for s in self._stream.seals(shard.id, frontier - 1)[:1] if s.epoch == frontier]
-                through_us.append(seals[0].sealed_at_us if seals else None)
+                seal = seal_of(self._stream, shard.id, self._frontier[shard.id])
+                through_us.append(seal.sealed_at_us if seal else None)
         known = [at_us for at_us in through_us if at_us is not None]
         return Covered(offsets, min(known) if len(known) == len(through_us) else None)
 
