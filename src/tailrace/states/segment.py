@@ -21,7 +21,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tailrace.errors import Corrupt, Unavailable
+from tailrace.errors import Corrupt
 from tailrace.runtime.checked_files import CHECKED
 from tailrace.runtime.files import write_atomic
 from tailrace.runtime.ids import unique_id
@@ -229,12 +229,11 @@ def read_speed_segment(states_dir: Path, version: str, shard: str, epoch: int) -
     """None if it has not been written. Raises Corrupt if its bytes are not those written."""
     path = _speed_path(states_dir, version, shard, epoch)
     try:
-        with translated(path):
-            data = path.read_bytes() if path.exists() else None
-    except Unavailable as error:
-        raise Corrupt(str(path), "it cannot be read", hint="delete it; the stream makes it again") from error
-    if data is None:
+        data = path.read_bytes()
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise Corrupt(str(path), "it cannot be read", hint="delete it; the stream makes it again") from error
     if len(data) < _FIXED.size:
         raise Corrupt(str(path), "it is shorter than its head", hint="delete it; the stream makes it again")
     magic, head_bytes, checksum = _FIXED.unpack_from(data)
