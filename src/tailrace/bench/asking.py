@@ -38,7 +38,7 @@ class Asker:
         return self._times(name, "POST", "/v1/query", json.dumps({"sql": statement}).encode(), times)
 
     def rows(self, statement: str) -> list[list[Any]]:
-        answer = json.loads(self._ask("POST", "/v1/query", json.dumps({"sql": statement}).encode()))
+        answer = json.loads(ask(self._connection, "POST", "/v1/query", json.dumps({"sql": statement}).encode()))
         found: list[list[Any]] = answer["rows"]
         return found
 
@@ -51,16 +51,18 @@ class Asker:
         ms, answer = [], {}
         for _ in range(times + 1):
             started_s = time.monotonic()
-            data = self._ask(method, path, body)
+            data = ask(self._connection, method, path, body)
             ms.append(1000 * (time.monotonic() - started_s))
             answer = json.loads(data)
         return Asked(name, ms[0], ms[1:], len(answer["rows"]))
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
-        headers = {"Content-Type": "application/json"} if body else {}
-        self._connection.request(method, path, body, headers)
-        response = self._connection.getresponse()
-        data = response.read()
-        if response.status != 200:
-            raise RuntimeError(f"{method} {path} answered {response.status}: {data.decode()}")
-        return data
+
+def ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> bytes:
+    """The body of a 200. Raises RuntimeError for any other answer."""
+    headers = {"Content-Type": "application/json"} if body else {}
+    connection.request(method, path, body, headers)
+    response = connection.getresponse()
+    data = response.read()
+    if response.status != 200:
+        raise RuntimeError(f"{method} {path} answered {response.status}: {data.decode()}")
+    return data

@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
+from tailrace.bench.asking import ask
 from tailrace.bench.bench_node import Loader, fresh_node
 
 POLL_S = 0.010
@@ -55,14 +55,14 @@ def _probe(connection: http.client.HTTPConnection, endpoint: str, found: Visible
     now = datetime.now(UTC)
     line = {"timestamp": now.isoformat(), "endpoint": endpoint, "status": 200, "response_ms": 12.5, "ip": "10.0.0.1"}
     posted_s = time.monotonic()
-    _ask(connection, "POST", "/v1/logs", json.dumps(line).encode())
+    ask(connection, "POST", "/v1/logs", json.dumps(line).encode())
     acked_s = time.monotonic()
     found.ack_ms.append(1000 * (acked_s - posted_s))
     asked = {"where": f"endpoint = '{endpoint}'", "from": (now - timedelta(minutes=1)).isoformat()}
     path = f"/v1/views/endpoint_health?{urlencode(asked)}"
     while True:
         asked_s = time.monotonic()
-        answer = _ask(connection, "GET", path)
+        answer = json.loads(ask(connection, "GET", path))
         answered_s = time.monotonic()
         found.query_ms.append(1000 * (answered_s - asked_s))
         if answer["rows"]:
@@ -71,16 +71,6 @@ def _probe(connection: http.client.HTTPConnection, endpoint: str, found: Visible
         if answered_s - acked_s > LOST_S:
             raise RuntimeError(f"an acknowledged line is not in the view after {LOST_S:.0f} s: {line}")
         time.sleep(max(0.0, POLL_S - (answered_s - asked_s)))
-
-
-def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-    connection.request(method, path, body)
-    response = connection.getresponse()
-    data = response.read()
-    if response.status != 200:
-        raise RuntimeError(f"{method} {path} answered {response.status}: {data.decode()}")
-    answer: dict[str, Any] = json.loads(data)
-    return answer
 
 
 def quantile(values: list[float], share: float) -> float:
