@@ -7,7 +7,7 @@ manifest is read first, the lake after it and the stream last, so that what move
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -90,24 +90,16 @@ class PastAnswer:
         }
 
 
+@dataclass(frozen=True, slots=True)
 class PastViews:
     """One per process; any thread may open reads."""
 
-    def __init__(
-        self,
-        stream: StreamBackend,
-        lake: Lake,
-        store: ManifestStore,
-        states_dir: Path,
-        fields: Fields,
-        limits: QuerySettings | None = None,
-    ) -> None:
-        self.stream = stream
-        self.lake = lake
-        self.store = store
-        self.states_dir = states_dir
-        self.fields = fields
-        self.limits = limits or QuerySettings()
+    stream: StreamBackend
+    lake: Lake
+    store: ManifestStore
+    states_dir: Path
+    fields: Fields
+    limits: QuerySettings = field(default_factory=QuerySettings)
 
     def open(self) -> PastRead:
         """A place to compute one answer. The caller closes it, whatever comes."""
