@@ -22,7 +22,7 @@ import msgspec
 from tailrace.errors import Corrupt
 from tailrace.model.shard import Shard
 from tailrace.model.verdict import Verdict
-from tailrace.runtime.connections import Connections
+from tailrace.runtime.connections import Connections, open_synced
 from tailrace.runtime.files import make_folder
 from tailrace.runtime.storage_errors import translated
 from tailrace.stream.base import StreamBackend
@@ -57,7 +57,7 @@ class DeadLetterStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connections = Connections(lambda: _open(path))
+        self._connections = Connections(lambda: open_synced(path))
         make_folder(path.parent)
         weakref.finalize(self, self._connections.release)
         with self._connection() as connection:
@@ -231,9 +231,3 @@ def _hold(connection: sqlite3.Connection, letters: int, size: int) -> None:
 def _checksum(values: Sequence[Any]) -> int:
     """CRC-32 of all that does not change in a row."""
     return zlib.crc32(msgspec.msgpack.encode(values))
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous=FULL")
-    return connection

@@ -5,7 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
+
+
+def open_synced(path: Path) -> sqlite3.Connection:
+    """A connection that any thread may use, that begins no transaction by itself, and whose commits are on disk when they return."""
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
 
 
 class Connections:

@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from tailrace.errors import Conflict, Corrupt, Fenced, NotFound
-from tailrace.runtime.connections import Connections
+from tailrace.runtime.connections import Connections, open_synced
 from tailrace.runtime.files import make_folder
 from tailrace.runtime.mark import check_mark, read_mark, write_mark
 from tailrace.runtime.storage_errors import translated
@@ -168,7 +168,7 @@ class ManifestStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connections = Connections(lambda: _open(path))
+        self._connections = Connections(lambda: open_synced(path))
         make_folder(path.parent)
         weakref.finalize(self, self._connections.release)
         with self._connection() as connection:
@@ -441,9 +441,3 @@ def unsealed(body: object, kind: type[T], path: Path) -> T:
         return msgspec.msgpack.decode(plain, type=kind)
     except UNREADABLE as error:
         raise Corrupt(str(path), f"a `{kind.__name__}` does not read: {error}") from error
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous=FULL")
-    return connection

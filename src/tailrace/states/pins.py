@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from tailrace.errors import Conflict, Corrupt, NotFound, TooLarge
-from tailrace.runtime.connections import Connections
+from tailrace.runtime.connections import Connections, open_synced
 from tailrace.runtime.files import make_folder
 from tailrace.runtime.storage_errors import translated
 from tailrace.states.manifest import sealed, unsealed
@@ -141,9 +141,8 @@ def _no_pin(pin_id: str) -> NotFound:
 
 def _open(path: Path) -> sqlite3.Connection:
     make_folder(path.parent)
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    connection = open_synced(path)
     try:
-        connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.executescript(_SCHEMA)
     except BaseException:
