@@ -93,7 +93,7 @@ def test_levels_change_no_answer(
     # Some merged once, some twice, some not at all.
     early = merge_segments(tmp_path, VIEW, plain[:2])
     mixed = (merge_segments(tmp_path, VIEW, (early, plain[2])), *plain[3:])
-    assert [level.width_us // S for level in mixed[0].levels()] == [10, 60, 3_600, 21_600, 86_400]
+    assert [level.width_us // S for level in mixed[0].levels()] == [10, 60, 3_600, 10_800, 21_600, 86_400]
     query = ViewQuery(from_us, to_us, step_us=step and step * 10 * S, total=total and not step)
     assert asked(tmp_path, VIEW, mixed, query) == asked(tmp_path, VIEW, plain, query)
     assert sum(segment.records for segment in mixed) == sum(map(len, parts))

@@ -65,7 +65,7 @@ def test_windows_go_with_age_finest_first(tmp_path: Path, engine: Engine, clock:
         kept_widths.append([level.width_us // S for level in segments[0].levels() if level.files])
         if len(kept_widths) < 6:
             assert asked(tmp_path, VIEW, segments, ViewQuery(step_us=HOUR)) == hourly
-    later = [3_600, 21_600, 86_400]
+    later = [3_600, 10_800, 21_600, 86_400]
     assert kept_widths == [[10], [60, *later], [60, *later], later, later, []]
     assert asked(tmp_path, VIEW, segments, ViewQuery(total=True)) == []
     assert segments[0].records == len(lines)
@@ -92,7 +92,7 @@ def test_bytes_are_bounded(tmp_path: Path, engine: Engine, clock: ManualClock) -
     few = replace(KEPT, states_bytes_max=merged.total_bytes - 1)
     (cut,) = tidied(tmp_path, clock, segments, few)
     assert cut.total_bytes < merged.total_bytes
-    assert [level.width_us // S for level in cut.levels() if level.files] == [60, 3_600, 21_600, 86_400]
+    assert [level.width_us // S for level in cut.levels() if level.files] == [60, 3_600, 10_800, 21_600, 86_400]
     assert asked(tmp_path, VIEW, (cut,), ViewQuery(step_us=DAY)) == daily
     (least,) = tidied(tmp_path, clock, segments, replace(KEPT, states_bytes_max=1))
     assert [level.width_us // S for level in least.levels() if level.files] == [86_400]
@@ -112,7 +112,7 @@ def test_files_that_are_named_stay_whatever_their_age(tmp_path: Path, engine: En
         os.utime(path, (0, 0))
     tidy.collect_garbage()
     (merged,), (alone,) = served["v"].segments, before["v"].segments
-    assert len(merged.rollups) == 4
+    assert len(merged.rollups) == 5
     named = [path for segment in (merged, alone) for level in segment.levels() for path in level.files.values()]
     assert [path for path in named if not (tmp_path / path).exists()] == []
     assert not any((tmp_path / path).exists() for path in segments[1].files.values())
@@ -130,6 +130,6 @@ def test_a_month_that_came_at_once_gets_its_coarser_windows_alone(
     daily = asked(tmp_path, VIEW, segments, ViewQuery(step_us=DAY))
     leveled = tidied(tmp_path, clock, segments)
     widths = [[level.width_us // S for level in segment.levels()] for segment in leveled]
-    assert widths == [[10, 60, 3_600, 21_600, 86_400], [10]]
+    assert widths == [[10, 60, 3_600, 10_800, 21_600, 86_400], [10]]
     assert asked(tmp_path, VIEW, leveled, ViewQuery(step_us=DAY)) == daily
     assert tidied(tmp_path, clock, leveled) == leveled

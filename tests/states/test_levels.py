@@ -102,8 +102,8 @@ def test_levels_are_due_by_the_arrival_of_the_whole_segment() -> None:
 def test_the_finest_of_the_oldest_go_first_when_there_are_too_many_bytes() -> None:
     old = structs.replace(held({}), id="old", arrived_last_us=1)
     new = structs.replace(held({}), id="new", arrived_last_us=2)
-    assert surplus([new, old], 10) == {}
-    assert surplus([new, old], 7) == {"old": {10 * S: 11 * DAY, 60 * S: 11 * DAY}, "new": {10 * S: 11 * DAY}}
+    assert surplus([new, old], 12) == {}
+    assert surplus([new, old], 9) == {"old": {10 * S: 11 * DAY, 60 * S: 11 * DAY}, "new": {10 * S: 11 * DAY}}
     assert {name: list(levels) for name, levels in surplus([new, old], 0).items()} == {
         name: [10 * S, *LADDER_US[:-1]] for name in ("old", "new")
     }

@@ -1,9 +1,9 @@
 """Coarser windows beside a segment's own, and which of them answer a question. Pure.
 
 A month in windows of ten seconds is a quarter of a million windows a key; a chart of it has three hundred points. So a segment
-that is large enough also keeps its states merged to a minute, an hour, six hours, a day: its levels. Merging is exact, so a
-question may be answered from any mixture of them, and is answered from the coarsest that fits: whole days from days, what is left
-at either end from finer windows.
+that is large enough also keeps its states merged to a minute, an hour, three and six hours, a day: its levels. Merging is
+exact, so a question may be answered from any mixture of them, and is answered from the coarsest that fits: whole days from days,
+what is left at either end from finer windows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tailrace.states.segment import Level, Segment
 
 _S = 1_000_000
-LADDER_US = (60 * _S, 3_600 * _S, 21_600 * _S, 86_400 * _S)
+LADDER_US = (60 * _S, 3_600 * _S, 10_800 * _S, 21_600 * _S, 86_400 * _S)
 """Each divides the next, and all begin at multiples of their width since 1970, so that windows of one lie within those of another."""
 
 
