@@ -90,6 +90,7 @@ def measure(
             covered_s = wait_covered(node, load.lines) - started_s
             after, busy_s = cpu_by_role(node.pid), machine_busy_s() - busy_s
             threads = since(cpu_by_thread(node.pid), threads)
+        time.sleep(_SETTLE_S)
         lake = node.data_dir / "lake"
         lake_bytes = folder_bytes(lake, lambda path: path.suffix == ".parquet")
         return Cost(
@@ -108,6 +109,10 @@ def measure(
             other_cpu=(busy_s - sum(difference(after, before).values()) - load.cpu_s) / covered_s,
             yardstick_ms=(before_ms + yardstick_ms()) / 2,
         )
+
+
+_SETTLE_S = 12.0
+"""After it the stream has given the room of its write-ahead logs back, as it does once nothing comes in."""
 
 
 def _idle(supervisor_pid: int, seconds: float = 3.0) -> float:

@@ -18,6 +18,7 @@ from tailrace.stream.backends.embedded.turn import seal_transaction
 from tailrace.stream.base import LedgerCounts, ProducerStamp, ReadRequest, Start, StartKind
 from tailrace.testing.contracts.stream_harness import HOUR_S, durable
 from tailrace.testing.contracts.stream_samples import FIELDS, read_lines, sample_batch, sample_raw
+from tests.e2e.waiting import until
 from tests.stream.harness import EmbeddedHarness
 
 if TYPE_CHECKING:
@@ -339,6 +340,24 @@ def test_reading_leaves_no_transaction_open(harness: EmbeddedHarness, stream: Em
         connection.execute("PRAGMA busy_timeout = 0")
         # It would be refused if any reader still held on to the WAL.
         assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+
+
+def test_quiet_stream_gives_the_room_of_its_wal_back(harness: EmbeddedHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "QUIET_S", 0.05)
+    stream = harness.open()
+    shard_ids = [shard.id for shard in stream.shards()]
+    for shard_id in shard_ids * 2:
+        durable(stream.append(sample_batch(shard_id, range(300))))
+
+    def sizes() -> list[int]:
+        return [(harness.folder / shard_id / "00000001.db-wal").stat().st_size for shard_id in shard_ids]
+
+    until(lambda: sum(sizes()) == 0, sizes)
+    for shard_id in shard_ids:
+        durable(stream.append(sample_batch(shard_id, [7])))
+        assert len(read_lines(stream, shard_id)) == 601
+    until(lambda: sum(sizes()) == 0, sizes)
+    stream.close()
 
 
 def test_writers_are_not_held_up_by_a_reader(harness: EmbeddedHarness, stream: EmbeddedStream, shard_id: str) -> None:

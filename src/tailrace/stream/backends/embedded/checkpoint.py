@@ -2,7 +2,8 @@
 
 One thread a process. Writers tell it what they commit; past `CHECKPOINT_BYTES` it copies, without holding anybody up. A writer
 begins the WAL anew when it finds all of it copied, which under steady load it hardly ever is; so past `WAL_BYTES_MAX` the
-little that has come in during the copy is copied under the shard's append lock.
+little that has come in during the copy is copied under the shard's append lock. Once no commit has come for `QUIET_S`, the WALs are
+copied to their ends and given back to the disk.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ LOG = logging.getLogger(__name__)
 
 CHECKPOINT_BYTES = 8 << 20
 WAL_BYTES_MAX = 16 << 20
+QUIET_S = 10.0
 
 
 class Checkpointer:
@@ -33,6 +35,8 @@ class Checkpointer:
         self._locate = locate
         self._wake = threading.Condition()
         self._written: dict[str, int] = {}
+        self._unsettled: set[str] = set()
+        self._quiet = False
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
         self._thread.start()
@@ -41,7 +45,10 @@ class Checkpointer:
         """One commit, by which the WAL has grown by about `size` bytes."""
         with self._wake:
             written = self._written[shard_id] = self._written.get(shard_id, 0) + size
-            if written >= CHECKPOINT_BYTES:
+            first = not self._unsettled
+            self._unsettled.add(shard_id)
+            self._quiet = False
+            if first or written >= CHECKPOINT_BYTES:
                 self._wake.notify()
 
     def close(self) -> None:
@@ -51,22 +58,28 @@ class Checkpointer:
         self._thread.join()
 
     def _run(self) -> None:
-        while (shard_id := self._next()) is not None:
+        while (due := self._next()) is not None:
+            shard_id, work = due
             try:
-                checkpoint(*self._locate(shard_id))
+                work(*self._locate(shard_id))
             except (sqlite3.Error, OSError, TailraceError) as error:
                 # Nothing is lost: the WAL keeps it all, and the next commits ask again.
                 LOG.warning("checkpoint of shard %s failed: %s", shard_id, error)
 
-    def _next(self) -> str | None:
-        """A shard that has written enough; waits for one. None once closed."""
+    def _next(self) -> tuple[str, Callable[[Path, Path], None]] | None:
+        """A shard, and what is to be done with it; waits for one. None once closed."""
         with self._wake:
             while not self._closing:
                 for shard_id, written in self._written.items():
                     if written >= CHECKPOINT_BYTES:
                         self._written[shard_id] = 0
-                        return shard_id
-                self._wake.wait()
+                        return shard_id, checkpoint
+                if self._unsettled and self._quiet:
+                    return self._unsettled.pop(), empty
+                # Commits that come during the wait say that it is not quiet, most without waking it.
+                self._quiet = True
+                if self._wake.wait(QUIET_S if self._unsettled else None):
+                    self._quiet = False
             return None
 
 
@@ -77,6 +90,13 @@ def checkpoint(path: Path, lock_path: Path) -> None:
             return
         with exclusive(lock_path):
             _copy(connection)
+
+
+def empty(path: Path, lock_path: Path) -> None:
+    """Copy all of the WAL and give its room back, unless somebody is reading it or copying: then it stays as it is."""
+    with exclusive(lock_path), closing(connect_writer(path)) as connection:
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def settle_locked(path: Path, clock: Clock) -> None:

@@ -21,7 +21,7 @@ from tailrace.stream.backends.embedded.dedupe import ClosedStamps, find_open, re
 from tailrace.stream.backends.embedded.rows import FileState, select_state, update_state
 from tailrace.stream.backends.embedded.schema import PAGE_BYTES, row_checksum
 from tailrace.stream.base import Appended, LedgerCounts, ProducerStamp, ShardBatch
-from tailrace.stream.codec import concat, dead_count, encode, plain
+from tailrace.stream.codec import concat, dead_count, encode, encode_raw, plain
 from tailrace.stream.hashing import HashedRows, hashed
 
 COMMIT_PAGES = 4
@@ -57,7 +57,7 @@ class Draft:
         """Work out what is missing."""
         if self.halves is None or self.hashed is None:
             columns, raw = joined([(p.batch.columns, p.batch.raw) for p in self.pendings], schema)
-            self.halves, self.hashed = (encode(columns), encode(raw)), hashed(columns)
+            self.halves, self.hashed = (encode(columns), encode_raw(raw)), hashed(columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def _append(connection: sqlite3.Connection, progress: _Progress, draft: Draft, n
         raise ValueError("the draft is not complete")
     if any(mask is not None for mask in fresh):
         columns, raw = joined([_kept(p, m) for p, m in zip(draft.pendings, fresh, strict=True)], schema)
-        halves = encode(columns), encode(raw)
+        halves = encode(columns), encode_raw(raw)
         mask = np.concatenate(
             [np.ones(p.count, bool) if m is None else m for p, m in zip(draft.pendings, fresh, strict=True)]
         )

@@ -27,7 +27,7 @@ from tailrace.stream.backends.embedded.schema import connect_writer
 from tailrace.stream.backends.embedded.turn import OpenFile, ShardEnded
 from tailrace.stream.base import Appended, ShardBatch
 from tailrace.stream.checks import BatchCheck, line_numbers
-from tailrace.stream.codec import dead_count, encode, plain
+from tailrace.stream.codec import dead_count, encode, encode_raw, plain
 from tailrace.stream.hashing import hashed
 
 SMALL_ROWS = 1024
@@ -119,7 +119,7 @@ class ShardWriter:
         future.set_running_or_notify_cancel()
         lines = line_numbers(batch)
         if batch.columns.num_rows >= SMALL_ROWS:
-            halves = encode(batch.columns), encode(batch.raw)
+            halves = encode(batch.columns), encode_raw(batch.raw)
             return Pending(batch, lines, dead_count(batch.columns), size, future, halves, hashed(batch.columns))
         small = ShardBatch(
             batch.shard_id,
