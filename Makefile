@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo up test check fix mutations fuzz soak bench docs web lock clean
+.PHONY: help setup demo up test check fix engines mutations fuzz soak bench docs web lock clean
 
 # The first Python on PATH that is new enough; `make PYTHON=/path/to/python3.12 ...` overrides it.
 PYTHON ?= $(shell for python in python3 python3.15 python3.14 python3.13 python3.12 python3.11; do \
@@ -49,6 +49,9 @@ check: setup ## lock, format, lint, types and import rules
 fix: setup ## format, and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+engines: ## fetch the servers that tests run beside a node (Kafka, DynamoDB Local, ...; needs Maven and a JDK)
+	@$(PYTHON) tools/engines.py $(ARGS)
 
 mutations: setup ## undo each rule of the hand-over by a patch, and show which test finds it (5 minutes)
 	@$(BIN)/python -m tests.mutations.run $(ARGS)
