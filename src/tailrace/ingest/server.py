@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from tailrace.ingest.http2 import HttpProtocol
+
 DRAIN_S = 5
 """How long posts in flight may take to be answered once the server is told to stop."""
 _KEEP_ALIVE_S = 75
@@ -27,7 +29,7 @@ def run_server(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         log_config=None,

@@ -1,0 +1,43 @@
+"""HTTP/1.1 and HTTP/2 at one port: the first bytes of a connection say which.
+
+The SDKs that speak HTTP/2 (Amazon's for Java, where records are pushed) begin with its preface, in the clear as under TLS. Everybody
+else is served by httptools, which is faster at large posts.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """Hands the connection over to the HTTP/2 protocol if it begins as such."""
+
+    alpn_protocols: ClassVar[list[str]] = ["h2", "http/1.1"]
+    _first: bytes | None = b""
+    """What has come so far, while it may still be a preface. None once it is HTTP/1.1."""
+
+    def data_received(self, data: bytes) -> None:
+        if self._first is None:
+            super().data_received(data)
+            return
+        first = self._first + data
+        if first.startswith(PREFACE):
+            self._become_http2(first)
+        elif PREFACE.startswith(first):
+            self._first = first
+        else:
+            self._first = None
+            super().data_received(first)
+
+    def _become_http2(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        self.connections.discard(self)
+        protocol = ZttpH2Protocol(self.config, self.server_state, self.app_state, self.loop)
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        protocol.data_received(data)
