@@ -22,14 +22,16 @@ def url(tmp_path: Path) -> Iterator[str]:
 
 
 def talk(url: str, *pieces: bytes) -> bytes:
-    """All that is answered to bytes that come one piece after the other."""
+    """The beginning of what is answered to bytes that come one piece after the other."""
     place = urlsplit(url)
     with socket.create_connection((place.hostname or "", place.port or 0), timeout=20) as connection:
         for piece in pieces:
             connection.sendall(piece)
             time.sleep(0.02)
-        connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
+        answer = b""
+        while len(answer) < 12 and (more := connection.recv(65536)):
+            answer += more
+        return answer
 
 
 def test_posts_of_any_size_are_taken_in_over_both(url: str) -> None:
