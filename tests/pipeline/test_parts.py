@@ -87,10 +87,10 @@ def test_the_run_file_reads_back_and_a_damaged_one_is_none(tmp_path: Path) -> No
 def test_children_are_listed_in_the_order_of_the_data(tmp_path: Path) -> None:
     settings = load_settings(folder=tmp_path)
     settings = replace(settings, ingest=replace(settings.ingest, processes=3))
-    specs = child_specs(settings, 11, 12)
+    specs = child_specs(settings, {"--listen-handle": 11, "--tls-handle": 13}, 12)
     assert [s.name for s in specs] == ["ingest-0", "ingest-1", "ingest-2", "node", "batch", "query"]
     assert [s.role for s in specs] == ["ingest"] * 3 + ["node", "batch", "query"]
-    assert [11 in s.handles for s in specs] == [True] * 3 + [False] * 3
+    assert [11 in s.handles and 13 in s.handles for s in specs] == [True] * 3 + [False] * 3
     assert all(12 in s.handles for s in specs)
     assert all(str(settings.data_dir) in s.argv for s in specs)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tailrace.cli.output import console, print_json
 from tailrace.config.settings import Settings
 from tailrace.pipeline import signals
+from tailrace.pipeline.certificate import certificate_files
 from tailrace.pipeline.child import Event
 from tailrace.pipeline.local import LocalNode
 from tailrace.runtime.clock import SystemClock
@@ -112,6 +113,11 @@ class Running:
     def url(self) -> str:
         return self._node.url
 
+    @property
+    def tls_url(self) -> str:
+        """Empty where TLS is not spoken."""
+        return self._node.tls_url
+
     def wait_ready(self) -> bool:
         """Shows what it waits for; False if it was told to stop. Raises Unavailable or Invalid if it will not be ready."""
 
@@ -129,7 +135,10 @@ class Running:
             self.show.progress(None)
         seconds = round(self.clock.monotonic_s() - self._started_s, 1)
         self.show.lines(f"[bold green]ready[/] after {seconds} s")
-        self.show.event("ready", url=self.url, seconds=seconds, processes=self._process_list())
+        if self.tls_url:
+            certificate, _ = certificate_files(self.settings)
+            self.show.lines(f"over TLS   [cyan]{self.tls_url}[/]   [dim]certificate {certificate}[/]")
+        self.show.event("ready", url=self.url, tls_url=self.tls_url, seconds=seconds, processes=self._process_list())
         return True
 
     def wait(self, seconds: float | None) -> None:

@@ -6,7 +6,7 @@ under a running node changes nothing by halves. Relative folders in the file cou
     data_dir = "tailrace-data"        [stream] [ingest] [speed] [batch] [retention] [query]   numbers of settings.py, by their names
     views_dir = "views"               [[fields]]   name, type, source, scale, unit, zone: a new field, or a default one changed
     listen = "127.0.0.1:8080"         [[formats]]  name, pattern, groups, absent, multiline: a way of reading lines
-                                      [[endpoint_rules]]  match and template, or builtin: one endpoint of many paths
+    [tls]  listen, certificate, key   [[endpoint_rules]]  match and template, or builtin: one endpoint of many paths
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from tailrace.config.listen import parse_listen
 from tailrace.config.problem import SettingsFile
 from tailrace.config.ranges import RANGES, TEXTS
 from tailrace.config.settings import Settings
+from tailrace.config.tls import read_tls
 from tailrace.errors import Invalid
 from tailrace.model.line_format import BUILTIN
 
 FILE_NAME = "tailrace.toml"
 DATA_DIR = "tailrace-data"
 VIEWS_DIR = "views"
-_TOP = ("data_dir", "views_dir", "listen", "fields", "formats", "endpoint_rules")
+_TOP = ("data_dir", "views_dir", "listen", "fields", "formats", "endpoint_rules", "tls")
 SECTIONS = ("stream", "ingest", "speed", "batch", "retention", "query")
 
 
@@ -61,6 +62,7 @@ def load_settings(
         fields=known_fields,
         formats=read_formats(file, document.get("formats", []), known_fields),
         endpoint_rules=read_endpoint_rules(file, document.get("endpoint_rules", []), known_fields),
+        tls=read_tls(file, document.get("tls"), here if path is None else path.absolute().parent),
     )
     for section in SECTIONS:
         values = _section(file, section, getattr(settings, section), document.get(section, {}))

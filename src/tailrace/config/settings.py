@@ -91,6 +91,16 @@ class QuerySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """A second address, over TLS. `certificate`, `key`: PEM files, absolute; None: one is made in the data folder."""
+
+    listen_host: str
+    listen_port: int
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it. Folders are absolute."""
 
@@ -101,6 +111,7 @@ class Settings:
     fields: Fields = DEFAULT_FIELDS
     formats: tuple[LineFormat, ...] = ()
     endpoint_rules: tuple[EndpointRule, ...] = ()
+    tls: TlsSettings | None = None
     stream: StreamSettings = field(default_factory=StreamSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
     speed: SpeedSettings = field(default_factory=SpeedSettings)
@@ -112,6 +123,11 @@ class Settings:
     def run_dir(self) -> Path:
         """Sockets and pid files."""
         return self.data_dir / "run"
+
+    @property
+    def tls_dir(self) -> Path:
+        """The certificate that is made here, and its key."""
+        return self.data_dir / "tls"
 
     @property
     def stream_dir(self) -> Path:

@@ -6,8 +6,6 @@ else is served by httptools, which is faster at large posts.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 
@@ -17,7 +15,6 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 class HttpProtocol(HttpToolsProtocol):
     """Hands the connection over to the HTTP/2 protocol if it begins as such."""
 
-    alpn_protocols: ClassVar[list[str]] = ["h2", "http/1.1"]
     _first: bytes | None = b""
     """What has come so far, while it may still be a preface. None once it is HTTP/1.1."""
 

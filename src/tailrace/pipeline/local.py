@@ -17,6 +17,7 @@ from tailrace.config.settings import Settings
 from tailrace.errors import Invalid, TailraceError, Unavailable
 from tailrace.model.window import iso
 from tailrace.pipeline import lock, readiness
+from tailrace.pipeline.certificate import ready_certificate
 from tailrace.pipeline.child import Event
 from tailrace.pipeline.listen import bind
 from tailrace.pipeline.roles import child_specs
@@ -35,13 +36,13 @@ class LocalNode:
     """Made, started and stopped once, by one thread; `on_event` is called from others, one call at a time."""
 
     def __init__(self, settings: Settings, clock: Clock, on_event: Callable[[Event], None]) -> None:
-        self.url = ""
+        self.url = self.tls_url = ""
         self._settings = settings
         self._clock = clock
         self._on_event = on_event
         self._started_at = ""
         self._lock: lock.DataLock | None = None
-        self._socket: socket.socket | None = None
+        self._sockets: dict[str, socket.socket] = {}
         self._supervisor: Supervisor | None = None
         self._was_ready: set[str] = set()
         self._fatal: TailraceError | None = None
@@ -53,6 +54,8 @@ class LocalNode:
         Unavailable (port taken, folder not writable): then nothing runs.
         """
         require_loopback(self._settings.listen_host)
+        if self._settings.tls is not None:
+            require_loopback(self._settings.tls.listen_host)
         check_versions(self._settings)
         self._lock = lock.acquire(self._settings.run_dir, self._clock)
         try:
@@ -65,11 +68,16 @@ class LocalNode:
             raise
 
     def _start(self, lock_handle: int) -> None:
-        self._socket = bind(self._settings.listen_host, self._settings.listen_port)
-        self.url = url_of(self._settings.listen_host, self._socket.getsockname()[1])
+        self._sockets["--listen-handle"] = bind(self._settings.listen_host, self._settings.listen_port)
+        self.url = url_of(self._settings.listen_host, _port(self._sockets["--listen-handle"]))
+        if (tls := self._settings.tls) is not None:
+            ready_certificate(self._settings, self._clock)
+            self._sockets["--tls-handle"] = bind(tls.listen_host, tls.listen_port)
+            self.tls_url = url_of(tls.listen_host, _port(self._sockets["--tls-handle"]), "https")
         self._started_at = iso(self._clock.now_us() // 1000 * 1000)
         write_settings(self._settings)
-        specs = child_specs(self._settings, self._socket.fileno(), lock_handle)
+        handles = {option: each.fileno() for option, each in self._sockets.items()}
+        specs = child_specs(self._settings, handles, lock_handle)
         self._supervisor = Supervisor(specs, self._clock, self._note)
         self._write_run_file()
         self._supervisor.start()
@@ -123,8 +131,8 @@ class LocalNode:
 
     def stop(self, hard: threading.Event) -> None:
         """End all in the order of the data; returns once they are gone. `hard`, set at any time: kill what is left."""
-        if self._socket is not None:
-            self._socket.close()
+        for each in self._sockets.values():
+            each.close()
         if self._supervisor is not None:
             self._supervisor.stop(hard)
             remove_run_file(self._settings.run_dir)
@@ -160,5 +168,10 @@ class LocalNode:
                 started_at=self._started_at,
                 version=__version__,
                 processes=self.processes(),
+                tls_url=self.tls_url,
             ),
         )
+
+
+def _port(bound: socket.socket) -> int:
+    return int(bound.getsockname()[1])

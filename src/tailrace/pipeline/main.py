@@ -1,4 +1,4 @@
-"""What each child process runs: `python -m tailrace.pipeline.main ROLE --data DIR --name NAME [--listen-handle N]`.
+"""What each child process runs: `python -m tailrace.pipeline.main ROLE --data DIR --name NAME [--listen-handle N] [--tls-handle N]`.
 
 Started by the supervisor only: it needs the finished settings in DATA/run and ends when standard input does. Exit codes: 0 told to
 stop, 1 a failure that a new start may cure, 2 a person has to change something first.
@@ -32,6 +32,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--listen-handle", type=int, default=-1)
+    parser.add_argument("--tls-handle", type=int, default=-1)
     given = parser.parse_args(words)
     lifeline = Lifeline(log_path(given.data / "run", given.name))
     try:
@@ -40,7 +41,7 @@ def main(words: list[str]) -> int:
         role: Role = importlib.import_module(f"tailrace.pipeline.{given.role}")
         preload()
         lifeline.begin()
-        role.run(RoleArguments(given.name, settings, lifeline, given.listen_handle))
+        role.run(RoleArguments(given.name, settings, lifeline, given.listen_handle, given.tls_handle))
     except Invalid as error:
         LOG.error("%s%s", error.message, f" ({error.hint})" if error.hint else "")
         return 2

@@ -11,12 +11,16 @@ from tailrace.pipeline.lifeline import Lifeline
 
 @dataclass(frozen=True, slots=True)
 class RoleArguments:
-    """What a role is given. `name`: unique in the node. `listen_handle`: the inherited TCP socket (ingest only)."""
+    """What a role is given. `name`: unique in the node.
+
+    `listen_handle`, `tls_handle`: the inherited TCP sockets (ingest only); -1: there is none.
+    """
 
     name: str
     settings: Settings
     lifeline: Lifeline
     listen_handle: int
+    tls_handle: int
 
 
 class Role(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tailrace.config.settings import Settings
@@ -27,12 +28,12 @@ GRACE_S = {INGEST: 8.0, NODE: 6.0, BATCH: 8.0, QUERY: 4.0}
 """How long each may take to end: ingest answers posts in flight, batch ends its step."""
 
 
-def child_specs(settings: Settings, listen_handle: int, lock_handle: int) -> list[ChildSpec]:
-    """N ingest processes, then node, batch and query."""
+def child_specs(settings: Settings, listening: Mapping[str, int], lock_handle: int) -> list[ChildSpec]:
+    """N ingest processes, then node, batch and query. `listening`: handles of the sockets that ingest inherits, by their option."""
     count = ingest_processes(settings, os.cpu_count())
     names = [(INGEST, f"{INGEST}-{n}" if count > 1 else INGEST) for n in range(count)]
     names += [(role, role) for role in (NODE, BATCH, QUERY)]
-    return [_spec(settings, role, name, listen_handle, lock_handle) for role, name in names]
+    return [_spec(settings, role, name, listening, lock_handle) for role, name in names]
 
 
 def ingest_processes(settings: Settings, cores: int | None) -> int:
@@ -44,7 +45,7 @@ def log_path(run_dir: Path, name: str) -> Path:
     return run_dir / f"{name}.log"
 
 
-def _spec(settings: Settings, role: str, name: str, listen_handle: int, lock_handle: int) -> ChildSpec:
+def _spec(settings: Settings, role: str, name: str, listening: Mapping[str, int], lock_handle: int) -> ChildSpec:
     command = [
         sys.executable,
         "-P",
@@ -58,8 +59,8 @@ def _spec(settings: Settings, role: str, name: str, listen_handle: int, lock_han
     ]
     handles: tuple[int, ...] = (lock_handle,)
     if role == INGEST:
-        command += ["--listen-handle", str(listen_handle)]
-        handles = (lock_handle, listen_handle)
+        command += [word for option, handle in listening.items() for word in (option, str(handle))]
+        handles = (lock_handle, *listening.values())
     return ChildSpec(
         role=role,
         name=name,

@@ -22,7 +22,7 @@ class RunningProcess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
-    """`pid`: the supervisor's. `started_at`: ISO 8601."""
+    """`pid`: the supervisor's. `started_at`: ISO 8601. `tls_url`: empty where TLS is not spoken."""
 
     pid: int
     url: str
@@ -31,6 +31,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str
     version: str
     processes: list[RunningProcess] = []
+    tls_url: str = ""
 
 
 def write_run_file(run_dir: Path, content: RunFile) -> None:
