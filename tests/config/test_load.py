@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tailrace.config.handed_on import read_settings, write_settings
-from tailrace.config.listen import is_loopback, parse_listen, require_loopback, url_of
+from tailrace.config.listen import is_loopback, parse_listen, require_keys, url_of
 from tailrace.config.load import SECTIONS, load_settings
 from tailrace.config.ranges import RANGES, TEXTS
 from tailrace.config.settings import Settings
@@ -186,12 +186,13 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 def test_an_address_that_others_reach_is_refused(host: str) -> None:
     assert not is_loopback(host)
     with pytest.raises(Invalid, match="refusing to listen"):
-        require_loopback(host)
+        require_keys(host, has_keys=False)
+    require_keys(host, has_keys=True)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.3.4.5", "::1", "localhost"])
 def test_loopback_is_fine(host: str) -> None:
-    require_loopback(host)
+    require_keys(host, has_keys=False)
 
 
 def test_urls_have_brackets_where_they_need_them() -> None:

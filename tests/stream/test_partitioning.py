@@ -70,7 +70,7 @@ def test_all_lines_of_one_key_are_not_copied() -> None:
     columns, raw = post(2000)
     (batch,) = split(columns, raw, pa.array(["login"] * 2000), even_shards(8, 0), range(2000))
     assert batch.columns is columns
-    assert batch.raw is raw
+    assert batch.raw.column("raw").chunk(0).buffers() == raw.column("raw").chunk(0).buffers()
 
 
 def test_one_shard_hashes_nothing() -> None:

@@ -16,8 +16,10 @@ FILE_NAME = "settings.json"
 
 
 def write_settings(settings: Settings) -> None:
-    """Into the run folder, under a name that the readers know."""
-    write_atomic(settings.run_dir / FILE_NAME, msgspec.json.encode(settings, enc_hook=_encode), durable=False)
+    """Into the run folder, under a name that the readers know; nobody else may read it, as it holds the keys."""
+    write_atomic(
+        settings.run_dir / FILE_NAME, msgspec.json.encode(settings, enc_hook=_encode), durable=False, mode=0o600
+    )
 
 
 def read_settings(data_dir: Path) -> Settings:

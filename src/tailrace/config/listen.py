@@ -30,12 +30,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def require_loopback(host: str) -> None:
-    """Raises Invalid for an address that other machines may reach: there are no keys yet that would keep them out."""
-    if not is_loopback(host):
+def require_keys(host: str, *, has_keys: bool) -> None:
+    """Raises Invalid for an address that other machines may reach, unless there are keys that keep them out."""
+    if not has_keys and not is_loopback(host):
         raise Invalid(
-            f"refusing to listen on `{host}`: other machines could read and write your logs, and there are no access keys yet",
-            hint="listen on 127.0.0.1, and reach it from elsewhere through ssh: ssh -L 8080:127.0.0.1:8080 THIS_MACHINE",
+            f"refusing to listen on `{host}`: other machines could read and write your logs, and there are no access keys",
+            hint="add [[keys]] with id and secret to tailrace.toml, or listen on 127.0.0.1 and reach it from elsewhere "
+            "through ssh: ssh -L 8080:127.0.0.1:8080 THIS_MACHINE",
         )
 
 

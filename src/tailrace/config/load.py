@@ -3,10 +3,11 @@
 Called once by the command line; the processes that it starts get the finished values (`handed_on.py`), so that a file edited
 under a running node changes nothing by halves. Relative folders in the file count from the file's own folder.
 
-    data_dir = "tailrace-data"        [stream] [ingest] [speed] [batch] [retention] [query]   numbers of settings.py, by their names
+    data_dir = "tailrace-data"        [stream] [ingest] [speed] [batch] [retention] [query] [kinesis]   as settings.py names them
     views_dir = "views"               [[fields]]   name, type, source, scale, unit, zone: a new field, or a default one changed
     listen = "127.0.0.1:8080"         [[formats]]  name, pattern, groups, absent, multiline: a way of reading lines
     [tls]  listen, certificate, key   [[endpoint_rules]]  match and template, or builtin: one endpoint of many paths
+                                      [[keys]]  id, secret: who may use the node
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from tailrace.config.endpoint_rules import read_endpoint_rules
 from tailrace.config.fields import read_fields
 from tailrace.config.formats import read_formats
+from tailrace.config.keys import read_keys
 from tailrace.config.listen import parse_listen
 from tailrace.config.problem import SettingsFile
 from tailrace.config.ranges import RANGES, TEXTS
@@ -31,8 +33,8 @@ from tailrace.model.line_format import BUILTIN
 FILE_NAME = "tailrace.toml"
 DATA_DIR = "tailrace-data"
 VIEWS_DIR = "views"
-_TOP = ("data_dir", "views_dir", "listen", "fields", "formats", "endpoint_rules", "tls")
-SECTIONS = ("stream", "ingest", "speed", "batch", "retention", "query")
+_TOP = ("data_dir", "views_dir", "listen", "fields", "formats", "endpoint_rules", "tls", "keys")
+SECTIONS = ("stream", "ingest", "speed", "batch", "retention", "query", "kinesis")
 
 
 def load_settings(
@@ -63,6 +65,7 @@ def load_settings(
         formats=read_formats(file, document.get("formats", []), known_fields),
         endpoint_rules=read_endpoint_rules(file, document.get("endpoint_rules", []), known_fields),
         tls=read_tls(file, document.get("tls"), here if path is None else path.absolute().parent),
+        keys=read_keys(file, document.get("keys", [])),
     )
     for section in SECTIONS:
         values = _section(file, section, getattr(settings, section), document.get(section, {}))

@@ -44,6 +44,9 @@ RANGES: dict[str, tuple[int, int]] = {
 
 TEXTS: dict[str, tuple[re.Pattern[str], str]] = {
     "stream.name": (re.compile(r"[a-z][a-z0-9_-]{0,62}"), "a name of lower case letters, digits, _ and -"),
+    "kinesis.account_id": (re.compile(r"[0-9]{12}"), "twelve digits"),
+    "kinesis.region": (re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]"), "the name of a region of AWS, such as us-east-1"),
+    "kinesis.id_field": (re.compile(r".{0,256}"), "the name of a field, or empty"),
     "ingest.format": (re.compile(r".+"), "the name of a format"),
     "ingest.key_field": (re.compile(r".+"), "the name of a field"),
 }

@@ -101,6 +101,23 @@ class TlsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KinesisSettings:
+    """Of the Kinesis API. `account_id`, `region`: in ARNs. `id_field`: the field that names a record, for deduplication; empty: none."""
+
+    account_id: str = "000000000000"
+    region: str = "us-east-1"
+    id_field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """What a client proves to have: by a signature over the Kinesis API, by the secret itself elsewhere."""
+
+    id: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it. Folders are absolute."""
 
@@ -118,6 +135,8 @@ class Settings:
     batch: BatchSettings = field(default_factory=BatchSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     query: QuerySettings = field(default_factory=QuerySettings)
+    kinesis: KinesisSettings = field(default_factory=KinesisSettings)
+    keys: tuple[AccessKey, ...] = ()
 
     @property
     def run_dir(self) -> Path:
@@ -148,6 +167,11 @@ class Settings:
     @property
     def pins_path(self) -> Path:
         return self.data_dir / "pins.db"
+
+    @property
+    def kinesis_path(self) -> Path:
+        """What the Kinesis API keeps about the stream: tags, consumers, retention."""
+        return self.data_dir / "kinesis.json"
 
     @property
     def dead_letters_path(self) -> Path:

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket
 from tailrace.dashboard.app import routes as page_routes
 from tailrace.dashboard.dead_letters_api import list_dead_letters, read_dead_letter, redrive
 from tailrace.dashboard.encode import error_response, json_response, known_parameters
+from tailrace.dashboard.kinesis_api import control, control_of
 from tailrace.dashboard.live import LiveSession
 from tailrace.dashboard.openapi import document
 from tailrace.dashboard.pins_api import add_pin, list_pins, read_pin, remove_pin
@@ -55,6 +56,7 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/shards", list_shards),
             Route("/v1/shards/{id}/split", split_shard, methods=["POST"]),
             Route("/v1/shards/{id}/merge", merge_shards, methods=["POST"]),
+            Route("/", control, methods=["POST"]),
             WebSocketRoute("/v1/live", live),
             Route("/v1/pipeline", pipeline),
             Route("/metrics", metrics),
@@ -72,6 +74,7 @@ def create_app(services: NodeServices) -> Starlette:
         },
     )
     app.state.services = services
+    app.state.kinesis = control_of(services)
     app.state.redrive_lock = asyncio.Lock()
     app.state.query_client = httpx.AsyncClient(
         transport=httpx.AsyncHTTPTransport(uds=str(services.query_socket)), base_url="http://query", timeout=None

@@ -7,6 +7,7 @@ A body is worked on in chunks, so that memory and cache use do not grow with it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -55,9 +56,12 @@ def decode(
     body: bytes | memoryview, format_: Format | str, fields: Fields, limits: Limits, options: Options | None = None
 ) -> Decoded:
     """Every non-blank line of `body` as one row, good or dead. Raises Invalid only for a name of a format that is not known."""
-    options = options or Options()
     chosen = known_format(format_) if isinstance(format_, str) else format_
-    lines = chosen.frame(body)
+    return decode_lines(chosen.frame(body), chosen, fields, limits, options or Options())
+
+
+def decode_lines(lines: Lines, chosen: Format, fields: Fields, limits: Limits, options: Options) -> Decoded:
+    """Every one of the framed `lines` as one row, good or dead. Those that have a verdict already keep it."""
     judge_bytes(lines, limits)
     chunks = [_decode_chunk(chunk, chosen, fields, limits, options) for chunk in _chunks(lines)]
     columns = pa.concat_tables([fields.block_schema().empty_table()] if not chunks else [each[0] for each in chunks])
@@ -66,6 +70,12 @@ def decode(
     if len(chunks) > 1:
         columns, raw = columns.combine_chunks(), raw.combine_chunks()
     return Decoded(columns, raw, keys, lines.number)
+
+
+def with_whole(decoded: Decoded, lines: Lines, start: Any, end: Any) -> Decoded:
+    """`decoded` with the bytes at `start`..`end` of the buffer of `lines` as the raw lines: what was read is only part of them."""
+    raw = gather(lines.buffer, start, end, np.zeros(lines.count, bool), pa.binary())
+    return replace(decoded, raw=decoded.raw.set_column(0, RAW_SCHEMA.field(0), raw))
 
 
 def _chunks(lines: Lines) -> Iterator[Lines]:
@@ -88,11 +98,15 @@ def _decode_chunk(
     nobody = np.zeros(lines.count, bool)
     raw = gather(lines.buffer, lines.start, lines.end, nobody, pa.binary())
     reason = _REASONS.take(pa.array(lines.verdict)) if lines.verdict.any() else pa.nulls(lines.count, pa.string())
-    return columns, pa.Table.from_arrays([raw, reason], schema=RAW_SCHEMA), _keys(columns, fields, options.key_field)
+    return (
+        columns,
+        pa.Table.from_arrays([raw, reason], schema=RAW_SCHEMA),
+        field_texts(columns, fields, options.key_field),
+    )
 
 
-def _keys(columns: pa.Table, fields: Fields, name: str) -> pa.Array:
-    """The text of the key field, typed or from `extra`; null where it is missing."""
+def field_texts(columns: pa.Table, fields: Fields, name: str) -> pa.Array:
+    """The text of a field, typed or from `extra`; null where it is missing."""
     field = fields.get(name)
     if field is not None:
         values = columns.column(name).combine_chunks()

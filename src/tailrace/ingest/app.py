@@ -1,4 +1,4 @@
-"""The ASGI app of an ingest process: `POST /v1/logs` here, everything else to the node. Composed by `pipeline`."""
+"""The ASGI app of an ingest process: `POST /v1/logs` and the Kinesis API here, everything else to the node. Composed by `pipeline`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tailrace.ingest.admission import DiskGate, Gate
 from tailrace.ingest.gateway import Gateway
 from tailrace.ingest.guard import Guard
 from tailrace.ingest.protocols.http_json import LogsEndpoint
+from tailrace.ingest.protocols.kinesis.endpoint import KinesisEndpoint
 from tailrace.ingest.responses import on_error, on_http_error
 from tailrace.ingest.websocket import WebSocketGateway
 from tailrace.runtime.clock import Clock, SystemClock
@@ -52,6 +53,7 @@ def create_app(
     workers = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
     gateway = Gateway(node_socket, metrics)
     logs = LogsEndpoint(stream, settings, gate, disk, workers, clock, metrics)
+    kinesis = KinesisEndpoint(stream, settings, gate, disk, workers, gateway, clock, metrics)
     folder = settings.run_dir / "metrics"
 
     async def all_metrics(request: Request) -> Response:
@@ -76,6 +78,7 @@ def create_app(
         routes=[
             Route("/v1/logs", logs.handle, methods=["POST"]),
             Route("/v1/logs", _post_only, methods=["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]),
+            Route("/", kinesis.handle, methods=["POST"]),
             Route("/metrics", all_metrics, methods=["GET"]),
             WebSocketRoute("/{path:path}", WebSocketGateway(node_socket)),
             Mount("/", gateway),

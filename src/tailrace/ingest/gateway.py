@@ -37,6 +37,8 @@ _HOP_BY_HOP = frozenset(
     | {b"transfer-encoding", b"upgrade"}
 )
 """Source: RFC 9110, section 7.6.1. They speak of one connection and end with it."""
+CONTROL_TIMEOUT_S = 60.0
+"""An operation may be a hundred splits."""
 _ASKED_AGAIN = frozenset({"GET", "HEAD", "OPTIONS"})
 """Requests that change nothing may be sent twice."""
 _AWAY_PAGE = """<!doctype html>
@@ -95,6 +97,14 @@ class Gateway:
         except httpx.TransportError:
             return None
         return found.text if found.status_code == 200 else None
+
+    async def control(self, target: str, body: bytes) -> tuple[int, bytes]:
+        """Status and body of the node's answer to an operation of the Kinesis API. Raises httpx.TransportError if there is none."""
+        if self._http is None:
+            raise httpx.ConnectError("there is no node")
+        headers = {"X-Amz-Target": target, "Content-Type": "application/json"}
+        found = await self._http.post("http://node/", content=body, headers=headers, timeout=CONTROL_TIMEOUT_S)
+        return found.status_code, found.content
 
     async def _ask(self, scope: Scope, client: _Client) -> httpx.Response:
         """The node's answer, its body not read yet. Raises httpx.TransportError if there is none, ClientGone."""

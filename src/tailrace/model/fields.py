@@ -114,7 +114,11 @@ DEFAULT_FIELDS = Fields(
 )
 
 RAW_SCHEMA = pa.schema([pa.field("raw", pa.binary()), pa.field("reason", pa.string())])
-"""Raw table of a block: the line as it came, and why it was dead-lettered (null where it is good)."""
+"""Raw table of decoded lines: each as it came, and why it was dead-lettered (null where it is good)."""
+
+KEY = "key"
+BLOCK_RAW_SCHEMA = RAW_SCHEMA.append(pa.field(KEY, pa.binary()))
+"""Raw table of a block: with the partition key that chose the line's shard (null: the line itself). Older blocks have no keys."""
 
 LAKE_COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
     ("_shard", pa.string()),

@@ -14,8 +14,14 @@ _MARK = 2 << 184
 
 
 def sequence_number(shard: Shard, offset: int) -> str:
-    """56 digits; order of the numbers of a shard is the order of the offsets."""
-    return str(_MARK | shard.created_s << 148 | (offset + 1) << 68 | shard.index << 4 | 2)
+    """56 digits; order of the numbers of a shard is the order of the offsets. Offset -1: the number before all its records'."""
+    base, step = sequence_base(shard)
+    return str(base + (offset + 1) * step)
+
+
+def sequence_base(shard: Shard) -> tuple[int, int]:
+    """The number before all records' of a shard, and the difference between neighbours."""
+    return _MARK | shard.created_s << 148 | shard.index << 4 | 2, 1 << 68
 
 
 def offset_of(shard: Shard, number: str) -> int:

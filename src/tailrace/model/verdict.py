@@ -19,6 +19,8 @@ class Verdict(IntEnum):
     BAD_TIMESTAMP = 8
     TOO_FAR_AHEAD = 9
     NO_BEGINNING = 10
+    SEVERAL_LINES = 11
+    BLANK = 12
 
 
 REASONS: dict[Verdict, str] = {
@@ -32,4 +34,6 @@ REASONS: dict[Verdict, str] = {
     Verdict.BAD_TIMESTAMP: "has a timestamp that cannot be read",
     Verdict.TOO_FAR_AHEAD: "has a timestamp further in the future than the limit",
     Verdict.NO_BEGINNING: "continues a record whose beginning is not in the same post",
+    Verdict.SEVERAL_LINES: "is one record of the stream, but holds several lines",
+    Verdict.BLANK: "is a record of the stream without text",
 }

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from tailrace import __version__
 from tailrace.config.handed_on import write_settings
-from tailrace.config.listen import require_loopback, url_of
+from tailrace.config.listen import require_keys, url_of
 from tailrace.config.settings import Settings
 from tailrace.errors import Invalid, TailraceError, Unavailable
 from tailrace.model.window import iso
@@ -53,9 +53,10 @@ class LocalNode:
         Raises Invalid (the address may not be used), Newer (a later version has written the folder), Conflict (a node runs on it),
         Unavailable (port taken, folder not writable): then nothing runs.
         """
-        require_loopback(self._settings.listen_host)
+        has_keys = bool(self._settings.keys)
+        require_keys(self._settings.listen_host, has_keys=has_keys)
         if self._settings.tls is not None:
-            require_loopback(self._settings.tls.listen_host)
+            require_keys(self._settings.tls.listen_host, has_keys=has_keys)
         check_versions(self._settings)
         self._lock = lock.acquire(self._settings.run_dir, self._clock)
         try:

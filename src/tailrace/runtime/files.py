@@ -24,12 +24,16 @@ def make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def write_atomic(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
-    """Write `data` to `path` through a temporary name; with `durable`, returns once file and name are on disk."""
+def write_atomic(path: Path, data: bytes | memoryview, *, durable: bool = True, mode: int = 0o666) -> None:
+    """Write `data` to `path` through a temporary name; with `durable`, returns once file and name are on disk.
+
+    `mode`: its permissions, less what the process masks.
+    """
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)
             file.flush()
             if durable:

@@ -7,9 +7,9 @@ only `seal` raises it. Backends pass `tailrace.testing.contracts.stream`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -32,8 +32,9 @@ class ProducerStamp:
 class ShardBatch:
     """Lines of one post that belong to one shard, in their order.
 
-    `columns`: `Fields.block_schema()`, m rows. `raw`: `RAW_SCHEMA`, m rows (text columns may be dictionary-encoded in `columns`).
-    `lines`: the m line numbers in the post (ascending, from 0); with `producer` they are what deduplication remembers.
+    `columns`: `Fields.block_schema()`, m rows. `raw`: `BLOCK_RAW_SCHEMA`, its keys may be missing, m rows (text columns and keys may be
+    dictionary-encoded). `lines`: the m line numbers in the post (ascending, from 0); with `producer` they are what deduplication
+    remembers. `ids`: binary array of m identities (null: none) that deduplication remembers one by one; not together with `producer`.
     """
 
     shard_id: str
@@ -41,6 +42,7 @@ class ShardBatch:
     raw: pa.Table
     lines: Sequence[int] = ()
     producer: ProducerStamp | None = None
+    ids: pa.Array | None = None
 
     @property
     def bytes(self) -> int:
@@ -53,7 +55,7 @@ class Appended:
 
     `first_offset`..`last_offset` are the offsets given; last < first when every line was a duplicate. `epoch` is the epoch
     they were given in. `stored` + `dead_lettered` + `deduplicated` = the batch's lines. `duplicate_lines`: line numbers (of the
-    post) that had been stored before.
+    post) that had been stored before. `repeats`: of those that `ids` told, where the first one stands: (shard, offset).
     """
 
     shard_id: str
@@ -64,6 +66,7 @@ class Appended:
     dead_lettered: int
     deduplicated: int
     duplicate_lines: frozenset[int] = frozenset()
+    repeats: Mapping[int, tuple[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tailrace.errors import Invalid
-from tailrace.model.fields import RAW_SCHEMA
+from tailrace.model.fields import BLOCK_RAW_SCHEMA, KEY, RAW_SCHEMA
 from tailrace.stream.base import ProducerStamp, ShardBatch
 
 _INT64_MAX = (1 << 63) - 1
@@ -22,6 +22,7 @@ class BatchCheck:
     def __init__(self, columns: pa.Schema) -> None:
         self._columns = _Fit(columns)
         self._raw = _Fit(RAW_SCHEMA)
+        self._keyed_raw = _Fit(BLOCK_RAW_SCHEMA)
 
     def __call__(self, batch: ShardBatch) -> None:
         """Raise Invalid unless the parts of `batch` fit each other and the stream's columns."""
@@ -31,7 +32,9 @@ class BatchCheck:
         if len(batch.lines) not in (0, count):
             raise Invalid(f"`{len(batch.lines)}` line numbers do not go with `{count}` lines")
         self._columns.check(batch.columns.schema)
-        self._raw.check(batch.raw.schema)
+        (self._keyed_raw if KEY in batch.raw.schema.names else self._raw).check(batch.raw.schema)
+        if batch.ids is not None and (batch.producer is not None or len(batch.ids) != count):
+            raise Invalid("identities go with lines one by one, and not with a producer's stamp")
         if batch.producer is not None:
             _check_producer(batch.producer)
 

@@ -47,6 +47,20 @@ INGEST_HELD_BYTES = Metric("tailrace_ingest_held_bytes", Kind.GAUGE, "Bytes of b
 INGEST_DISK_FREE_BYTES = Metric(
     "tailrace_ingest_disk_free_bytes", Kind.GAUGE, "Bytes free on the disk of the data folder."
 )
+KINESIS_REQUESTS = Metric(
+    "tailrace_kinesis_requests_total",
+    Kind.COUNTER,
+    "Requests to the Kinesis API, by operation and by the error that was answered (none: empty).",
+    ("operation", "error"),
+)
+KINESIS_FAILED_RECORDS = Metric(
+    "tailrace_kinesis_failed_records_total", Kind.COUNTER, "Records of PutRecords that were answered with an error."
+)
+KINESIS_DROPPED = Metric(
+    "tailrace_kinesis_dropped_sub_records_total",
+    Kind.COUNTER,
+    "Sub-records of packed records that were left out: another shard than the packed record's owns their hash key.",
+)
 PIN_READS = Metric(
     "tailrace_pin_reads_total",
     Kind.COUNTER,

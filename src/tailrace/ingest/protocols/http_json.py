@@ -7,9 +7,8 @@ loop only receives and waits. An answer 200 means that every line of the post is
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +18,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tailrace.config.settings import Settings
-from tailrace.errors import Backpressure, InternalError, Invalid, ShardClosed, TailraceError, Unavailable
+from tailrace.errors import Backpressure, Invalid, TailraceError, Unavailable
 from tailrace.formats.base import Decoded, Format, Options
 from tailrace.formats.decode import decode, known_format, known_formats
 from tailrace.formats.reading import limits_of, options_of
 from tailrace.ingest.admission import DiskGate, Gate
 from tailrace.ingest.body import Body, content_encoding, inflated, receive
 from tailrace.ingest.responses import error_response, json_response
+from tailrace.ingest.storing import Sent, send, settled
 from tailrace.model.sequence import sequence_number
 from tailrace.model.verdict import REASONS, Verdict
 from tailrace.runtime.clock import Clock
@@ -36,15 +36,11 @@ from tailrace.telemetry import metrics as names
 from tailrace.telemetry.registry import Registry
 
 DEAD_LETTERS_LISTED_MAX = 100
-STORE_TIMEOUT_S = 30
-ROUNDS_MAX = 8
-"""How often the lines of a post may be divided anew because their shards were split or merged."""
 
 _PARAMETERS = ("format", "key", "key_field", "response_time")
 _UNITS = ("s", "ms", "us")
 _PRODUCER = re.compile(r"\s*([^;\s]{1,256})\s*;\s*(\d{1,19})\s*;\s*(\d{1,19})\s*")
 _KEY_BYTES_MAX = 256
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +51,6 @@ class Ask:
     key: str
     options: Options
     producer: ProducerStamp | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A batch in the stream's hands, or what kept it out."""
-
-    batch: ShardBatch
-    appending: Future[Appended] | Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +156,7 @@ class LogsEndpoint:
         batches = split(decoded.columns, decoded.raw, keys, self._stream.shards(), decoded.lines, ask.producer)
         self._metrics.observe(names.INGEST_DECODE_SECONDS, self._clock.monotonic_s() - began)
         self._metrics.add(names.INGEST_BYTES, len(text))
-        return Post(decoded, keys, [self._append(batch) for batch in batches])
-
-    def _append(self, batch: ShardBatch) -> Sent:
-        try:
-            return Sent(batch, self._stream.append(batch))
-        except Unavailable as error:
-            return Sent(batch, error)
+        return Post(decoded, keys, [send(self._stream, batch) for batch in batches])
 
     def _append_anew(self, post: Post, moved: list[ShardBatch]) -> list[Sent]:
         """Divide the lines of batches, of which nothing was stored, among the shards that there are now. In a worker thread."""
@@ -183,7 +165,7 @@ class LogsEndpoint:
             rows = np.searchsorted(as_numbers(post.decoded.lines), as_numbers(batch.lines))
             keys = post.keys.take(pa.array(rows))
             parts = split(batch.columns, batch.raw, keys, shards, batch.lines, batch.producer)
-            sent += [self._append(part) for part in parts]
+            sent += [send(self._stream, part) for part in parts]
         return sent
 
     async def _stored(self, post: Post, ask: Ask) -> list[Appended]:
@@ -192,31 +174,13 @@ class LogsEndpoint:
         A batch whose shard is split or merged before it was stored is divided anew; the others are not touched again.
         """
         began = self._clock.monotonic_s()
-        appended: list[Appended] = []
-        failed: list[TailraceError] = []
-        untouched, sent = True, post.sent
-        for _ in range(ROUNDS_MAX):
-            moved: list[ShardBatch] = []
-            results = await asyncio.gather(*(_outcome(each.appending) for each in sent))
-            for each, result in zip(sent, results, strict=True):
-                if isinstance(result, ShardClosed):
-                    moved.append(each.batch)
-                    continue
-                untouched = untouched and isinstance(each.appending, Unavailable)
-                if isinstance(result, Appended):
-                    appended.append(result)
-                else:
-                    failed.append(result)
-            if failed or not moved:
-                break
-            try:
-                loop = asyncio.get_running_loop()
-                sent = await loop.run_in_executor(self._workers, self._append_anew, post, moved)
-            except TailraceError as error:
-                failed.append(error)
-                break
-        else:
-            failed.append(Unavailable("its shards were split or merged again and again", retry_after_s=1))
+        loop = asyncio.get_running_loop()
+        done = await settled(
+            post.sent, lambda moved: loop.run_in_executor(self._workers, self._append_anew, post, moved)
+        )
+        appended = [result for _, result in done if isinstance(result, Appended)]
+        failed = [result for _, result in done if not isinstance(result, Appended)]
+        untouched = not appended and all(isinstance(each.appending, Unavailable) for each, _ in done)
         self._metrics.observe(names.INGEST_STORE_SECONDS, self._clock.monotonic_s() - began)
         if not failed:
             return appended
@@ -236,22 +200,6 @@ class LogsEndpoint:
             for verdict in np.flatnonzero(counts).tolist():
                 if verdict:
                     self._metrics.add(names.INGEST_DEAD_LETTERS, int(counts[verdict]), Verdict(verdict).name.lower())
-
-
-async def _outcome(appending: Future[Appended] | Unavailable) -> Appended | TailraceError:
-    """What became of one batch; never raises but for a bug of ours or a cancelled request."""
-    if isinstance(appending, Unavailable):
-        return appending
-    try:
-        async with asyncio.timeout(STORE_TIMEOUT_S):
-            return await asyncio.shield(asyncio.wrap_future(appending))
-    except TimeoutError:
-        return Unavailable(f"the store did not answer within `{STORE_TIMEOUT_S}` seconds")
-    except TailraceError as error:
-        return error
-    except OSError as error:
-        _logger.exception("append failed")
-        return InternalError(f"the post could not be stored: {error}")
 
 
 def _retriable(error: TailraceError, has_producer: bool, untouched: bool) -> TailraceError:

@@ -36,7 +36,7 @@ class Item:
 
 def held_items(settings: Settings) -> Iterator[Item]:
     """What batch alone writes: manifest, the segments that it names (speed's are made anew from the stream), lake, dead letters;
-    and the pins, which only people change."""
+    and the pins and what the Kinesis API keeps, which only people change."""
     yield from _one(settings, settings.manifest_path.with_name(MARK_FILE))
     yield from _one(settings, settings.manifest_path)
     if settings.manifest_path.exists():
@@ -45,6 +45,7 @@ def held_items(settings: Settings) -> Iterator[Item]:
     yield from _folder(settings, settings.lake_dir)
     yield from _one(settings, settings.dead_letters_path)
     yield from _one(settings, settings.pins_path)
+    yield from _one(settings, settings.kinesis_path)
 
 
 def stream_items(settings: Settings) -> Iterator[Item]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from concurrent.futures import wait
+from dataclasses import replace
 from itertools import pairwise
+
+import pyarrow as pa
 
 from tailrace.stream.base import (
     Appended,
@@ -195,6 +198,27 @@ class DedupeCases(StreamCase):
 
         assert sum(a.stored for a in send()) == 500
         assert sum(a.deduplicated for a in send()) == 500
+
+    def test_records_of_one_identity_are_one(
+        self, harness: StreamHarness, stream: StreamBackend, shard_id: str
+    ) -> None:
+        def send(numbers: range, ids: list[bytes | None]) -> Appended:
+            batch = replace(sample_batch(shard_id, numbers), ids=pa.array(ids, pa.binary()), lines=numbers)
+            return durable(stream.append(batch))
+
+        first = send(range(5), [b"a", None, b"b", b"a", None])
+        assert (first.stored, first.deduplicated, first.last_offset) == (4, 1, 3)
+        assert first.repeats == {3: (shard_id, 0)}
+        harness.clock.advance(2 * HOUR_S)
+        stream.seal(shard_id)
+        again = send(range(5, 9), [b"b", b"c", None, b"a"])
+        assert (again.stored, again.first_offset, again.last_offset) == (2, 4, 5)
+        assert again.repeats == {5: (shard_id, 2), 8: (shard_id, 0)}
+        assert again.duplicate_lines == {5, 8}
+        assert [line.raw for line in read_lines(stream, shard_id)] == [sample_raw(n) for n in (0, 1, 2, 4, 6, 7)]
+        child = stream.split(shard_id).children[0].id
+        batch = replace(sample_batch(child, [9, 10]), ids=pa.array([b"c", b"d"], pa.binary()))
+        assert durable(stream.append(batch)).repeats == {0: (shard_id, 4)}
 
     def test_received_is_stored_and_dead_and_deduplicated(self, stream: StreamBackend, shard_id: str) -> None:
         sent = Counter[str]()

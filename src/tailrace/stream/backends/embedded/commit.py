@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tailrace.model.fields import RAW_SCHEMA
+from tailrace.model.fields import BLOCK_RAW_SCHEMA
 from tailrace.model.record_hash import RecordHash
 from tailrace.stream.backends.embedded.dedupe import ClosedStamps, find_open, remember
+from tailrace.stream.backends.embedded.identities import Identity, Place
+from tailrace.stream.backends.embedded.identities import find as find_identities
+from tailrace.stream.backends.embedded.identities import remember as remember_identities
 from tailrace.stream.backends.embedded.rows import FileState, select_state, update_state
 from tailrace.stream.backends.embedded.schema import PAGE_BYTES, row_checksum
 from tailrace.stream.base import Appended, LedgerCounts, ProducerStamp, ShardBatch
@@ -30,7 +33,10 @@ COMMIT_PAGES = 4
 
 @dataclass(slots=True)
 class Pending:
-    """A queued batch: `lines` are numpy uint32; `size` is what the queue counts for it. A large one is `encoded` and `hashed`."""
+    """A queued batch: `lines` are numpy uint32; `size` is what the queue counts for it. A large one is `encoded` and `hashed`.
+
+    `identities`: of its lines, empty where the batch has none.
+    """
 
     batch: ShardBatch
     lines: Any
@@ -39,6 +45,7 @@ class Pending:
     future: Future[Appended]
     encoded: tuple[memoryview, memoryview] | None = None
     hashed: HashedRows | None = None
+    identities: Sequence[Identity | None] = ()
 
     @property
     def count(self) -> int:
@@ -83,6 +90,8 @@ class _Progress:
     hash: RecordHash
     known: dict[ProducerStamp, Any]
     here: dict[ProducerStamp, Any]
+    places: dict[Identity, Place] = field(default_factory=dict)
+    fresh_places: dict[Identity, Place] = field(default_factory=dict)
     touched: set[ProducerStamp] = field(default_factory=set)
     results: list[tuple[Pending, Appended]] = field(default_factory=list)
     bytes: int = 0
@@ -108,6 +117,7 @@ def commit(
         for draft in drafts:
             _append(connection, progress, draft, now_us, schema)
         remember(connection, {s: progress.here[s] for s in progress.touched})
+        remember_identities(connection, progress.fresh_places)
         grown = progress.next_offset > state.next_offset
         after = replace(
             state,
@@ -139,7 +149,9 @@ def _begin(
     if stamps:
         for stamp, lines in closed.find(stamps):
             known[stamp] = _union(known.get(stamp), lines)
-    return _Progress(state.next_offset, state.open_epoch, state.counts, state.hash, known, here)
+    asked = list({each: None for d in drafts for p in d.pendings for each in p.identities if each is not None})
+    places = find_identities(connection, closed, asked, drafts[0].pendings[0].batch.shard_id) if asked else {}
+    return _Progress(state.next_offset, state.open_epoch, state.counts, state.hash, known, here, places)
 
 
 def _append(connection: sqlite3.Connection, progress: _Progress, draft: Draft, now_us: int, schema: pa.Schema) -> None:
@@ -185,6 +197,12 @@ def _admit(progress: _Progress, pending: Pending) -> Any:
             progress.known[stamp] = _union(progress.known.get(stamp), lines)
             progress.here[stamp] = _union(progress.here.get(stamp), lines)
             progress.touched.add(stamp)
+    repeats: dict[int, Place] = {}
+    if pending.identities:
+        mask, repeats = _first_of_each(progress, pending)
+    if repeats:
+        duplicates, lines = frozenset(repeats), lines[mask]
+        dead = dead_count(batch.columns.filter(pa.array(mask)))
     progress.next_offset += len(lines)
     counts = LedgerCounts(len(lines) - dead, dead, pending.count - len(lines))
     progress.counts += counts
@@ -200,17 +218,34 @@ def _admit(progress: _Progress, pending: Pending) -> Any:
                 counts.dead_lettered,
                 counts.deduplicated,
                 duplicates,
+                repeats,
             ),
         )
     )
     return mask
 
 
+def _first_of_each(progress: _Progress, pending: Pending) -> tuple[Any, dict[int, Place]]:
+    """The mask (numpy bool; None: all) of the lines whose identity is new, and for the others by number where the first stands."""
+    mask = np.ones(pending.count, bool)
+    repeats: dict[int, Place] = {}
+    at = progress.next_offset
+    for row, identity in enumerate(pending.identities):
+        if identity is not None and identity in progress.places:
+            mask[row] = False
+            repeats[int(pending.lines[row])] = progress.places[identity]
+            continue
+        if identity is not None:
+            progress.places[identity] = progress.fresh_places[identity] = (pending.batch.shard_id, at)
+        at += 1
+    return (mask if repeats else None), repeats
+
+
 def joined(parts: Sequence[tuple[pa.Table, pa.Table]], schema: pa.Schema) -> tuple[pa.Table, pa.Table]:
     """The columns and the raw lines of a block made of `parts` (columns, raw), in order."""
     if len(parts) == 1:
         return parts[0]
-    return concat([c for c, _ in parts], schema), pa.concat_tables([plain(r, RAW_SCHEMA) for _, r in parts])
+    return concat([c for c, _ in parts], schema), pa.concat_tables([plain(r, BLOCK_RAW_SCHEMA) for _, r in parts])
 
 
 def _kept(pending: Pending, mask: Any) -> tuple[pa.Table, pa.Table]:

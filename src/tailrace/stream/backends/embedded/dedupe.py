@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -28,7 +28,7 @@ _SUMMED = 2
 _SUMMARY_PRODUCERS_MAX = 20_000
 _KEYS_PER_QUERY = 200
 
-_Run = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
+Run = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
 
 
 def encode_lines(lines: Any) -> bytes:
@@ -120,6 +120,18 @@ class ClosedStamps:
         """From now on ask these."""
         self._files = files
 
+    def files_with(self, stamps: Iterable[ProducerStamp]) -> list[ShardFile]:
+        """Those that may hold one of the stamps."""
+        asked, found = list(stamps), []
+        for file in self._files:
+            try:
+                summary = self._summaries.of(file)
+            except FileNotFoundError:
+                continue
+            if any(summary.may_hold(stamp) for stamp in asked):
+                found.append(file)
+        return found
+
     def find(self, stamps: Sequence[ProducerStamp]) -> list[tuple[ProducerStamp, Any]]:
         """Each remembered (stamp, lines) of `stamps`. A file that has been trimmed meanwhile remembers nothing."""
         found = []
@@ -148,7 +160,7 @@ def remember(connection: sqlite3.Connection, lines: dict[ProducerStamp, Any]) ->
     )
 
 
-def _select(run: _Run, stamps: Sequence[ProducerStamp], path: Callable[[], str]) -> list[tuple[ProducerStamp, Any]]:
+def _select(run: Run, stamps: Sequence[ProducerStamp], path: Callable[[], str]) -> list[tuple[ProducerStamp, Any]]:
     found = []
     for start in range(0, len(stamps), _KEYS_PER_QUERY):
         part = stamps[start : start + _KEYS_PER_QUERY]
@@ -165,7 +177,7 @@ def _select(run: _Run, stamps: Sequence[ProducerStamp], path: Callable[[], str])
     return found
 
 
-def check_dedupe(run: _Run, path: Callable[[], str]) -> None:
+def check_dedupe(run: Run, path: Callable[[], str]) -> None:
     """Raises Corrupt unless SQLite finds the table in order: a look-up that misses a damaged row would store its post again."""
     found = run("PRAGMA quick_check(dedupe)", ())
     if found != [("ok",)]:

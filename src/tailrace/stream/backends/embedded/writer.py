@@ -17,11 +17,12 @@ import pyarrow as pa
 
 from tailrace.config.settings import StreamSettings
 from tailrace.errors import Backpressure, InternalError, ShardClosed, TailraceError, Unavailable
-from tailrace.model.fields import RAW_SCHEMA
+from tailrace.model.fields import BLOCK_RAW_SCHEMA
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.storage_errors import translate
 from tailrace.stream.backends.embedded.commit import Committed, Draft, FileClosed, Pending, commit
 from tailrace.stream.backends.embedded.dedupe import ClosedStamps, Summaries, check_dedupe
+from tailrace.stream.backends.embedded.identities import identities
 from tailrace.stream.backends.embedded.locks import exclusive
 from tailrace.stream.backends.embedded.schema import connect_writer
 from tailrace.stream.backends.embedded.turn import OpenFile, ShardEnded
@@ -118,17 +119,19 @@ class ShardWriter:
         # Queued is queued: a caller that goes away cannot cancel its batch.
         future.set_running_or_notify_cancel()
         lines = line_numbers(batch)
+        known = () if batch.ids is None else identities(batch.ids.to_pylist())
         if batch.columns.num_rows >= SMALL_ROWS:
             halves = encode(batch.columns), encode_raw(batch.raw)
-            return Pending(batch, lines, dead_count(batch.columns), size, future, halves, hashed(batch.columns))
+            dead, rows = dead_count(batch.columns), hashed(batch.columns)
+            return Pending(batch, lines, dead, size, future, halves, rows, known)
         small = ShardBatch(
             batch.shard_id,
             plain(batch.columns, self._schema),
-            plain(batch.raw, RAW_SCHEMA),
+            plain(batch.raw, BLOCK_RAW_SCHEMA),
             batch.lines,
             batch.producer,
         )
-        return Pending(small, lines, dead_count(small.columns), size, future)
+        return Pending(small, lines, dead_count(small.columns), size, future, identities=known)
 
     @property
     def alive(self) -> bool:

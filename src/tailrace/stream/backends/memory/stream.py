@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +43,7 @@ class _ShardLog:
     blocks: list[Block] = field(default_factory=list)
     seals: list[EpochSeal] = field(default_factory=list)
     seen: dict[ProducerStamp, set[int]] = field(default_factory=dict)
+    places: dict[bytes, tuple[str, int]] = field(default_factory=dict)
     parents: tuple[_ShardLog, ...] = ()
     next_offset: int = 0
     earliest: int = 0
@@ -52,14 +55,20 @@ class _ShardLog:
 
     def known(self, stamp: ProducerStamp) -> set[int]:
         """Lines of that post which the shard has, or one that it descends from."""
-        lines: set[int] = set()
+        return set().union(*(log.seen.get(stamp, set()) for log in self.descent()))
+
+    def place(self, identity: bytes) -> tuple[str, int] | None:
+        """Where the shard, or one that it descends from, has the record of that identity."""
+        return next((log.places[identity] for log in self.descent() if identity in log.places), None)
+
+    def descent(self) -> Iterator[_ShardLog]:
+        """The shard and all that it descends from."""
         todo, seen = [self], {id(self)}
         while todo:
             log = todo.pop()
-            lines |= log.seen.get(stamp, set())
+            yield log
             todo += [parent for parent in log.parents if id(parent) not in seen]
             seen.update(map(id, log.parents))
-        return lines
 
     def size_from(self, offset: int) -> int:
         """Bytes of the blocks from `offset` on."""
@@ -192,6 +201,8 @@ def _append(log: _ShardLog, batch: ShardBatch, now_us: int) -> Appended:
     lines = line_numbers(batch)
     known = log.known(batch.producer) if batch.producer else set()
     fresh = np.array([line not in known for line in lines.tolist()], dtype=bool)
+    repeats = _repeats(log, batch, lines)
+    fresh &= np.array([line not in repeats for line in lines.tolist()], dtype=bool)
     columns, raw = batch.columns, batch.raw
     if not fresh.all():
         columns, raw = columns.filter(pa.array(fresh)), raw.filter(pa.array(fresh))
@@ -213,7 +224,23 @@ def _append(log: _ShardLog, batch: ShardBatch, now_us: int) -> Appended:
         counts.dead_lettered,
         counts.deduplicated,
         frozenset(lines[~fresh].tolist()),
+        repeats,
     )
+
+
+def _repeats(log: _ShardLog, batch: ShardBatch, lines: Any) -> dict[int, tuple[str, int]]:
+    """By line number where the first of its identity stands; notes where the new ones will."""
+    found: dict[int, tuple[str, int]] = {}
+    at = log.next_offset
+    for line, identity in zip(lines.tolist(), [] if batch.ids is None else batch.ids.to_pylist(), strict=False):
+        place = None if identity is None else log.place(identity)
+        if place is not None:
+            found[line] = place
+            continue
+        if identity is not None:
+            log.places[identity] = (batch.shard_id, at)
+        at += 1
+    return found
 
 
 def _check_kept(log: _ShardLog, shard_id: str, offset: int) -> None:

@@ -1,0 +1,74 @@
+"""What the Kinesis API keeps about the stream beside its records: retention, mode, tags, consumers.
+
+One small file in the data folder, written by the node alone (`control.py`), read by every process; readers look whether it has changed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+
+import msgspec
+
+from tailrace.errors import Corrupt, Newer
+from tailrace.runtime.files import write_atomic
+from tailrace.runtime.unreadable import UNREADABLE
+
+VERSION = 1
+RECORD_KIB = 1024
+
+
+class Consumer(msgspec.Struct, frozen=True):
+    """Of enhanced fan-out. `created_s`: Unix time, part of its ARN."""
+
+    name: str
+    created_s: int
+    tags: dict[str, str] = {}
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """`retention_hours`: None until the API has set it. `resized_ms`, `mode_changed_ms`: when, in the last 24 hours, for their limits."""
+
+    version: int = VERSION
+    retention_hours: int | None = None
+    mode: str = "PROVISIONED"
+    record_kib: int = RECORD_KIB
+    tags: dict[str, str] = {}
+    consumers: tuple[Consumer, ...] = ()
+    resized_ms: tuple[int, ...] = ()
+    mode_changed_ms: tuple[int, ...] = ()
+
+
+class KeptFile:
+    """Thread-safe; `write` is for the one process that owns it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._stamp: tuple[int, int] | None = None
+        self._kept = Kept()
+
+    def read(self) -> Kept:
+        """As it stands. Raises Corrupt, Newer."""
+        with self._lock:
+            try:
+                stat = self._path.stat()
+            except FileNotFoundError:
+                return Kept()
+            stamp = (stat.st_mtime_ns, stat.st_ino)
+            if stamp != self._stamp:
+                self._kept, self._stamp = self._decoded(), stamp
+            return self._kept
+
+    def write(self, kept: Kept) -> None:
+        """Returns once it is on disk."""
+        write_atomic(self._path, msgspec.json.format(msgspec.json.encode(kept), indent=1))
+
+    def _decoded(self) -> Kept:
+        try:
+            kept = msgspec.json.decode(self._path.read_bytes(), type=Kept)
+        except (OSError, *UNREADABLE) as error:
+            raise Corrupt(str(self._path), str(error)) from error
+        if kept.version > VERSION:
+            raise Newer(f"`{self._path}` is of version `{kept.version}`, this Tailrace reads {VERSION}")
+        return kept
