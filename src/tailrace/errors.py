@@ -5,6 +5,7 @@
     |   +-- ViewError          fix the SQL at `line`, `column`
     |   +-- TooLarge           send less at once (413)
     |   +-- NotFound           ask for something that exists (404)
+    |   +-- Unauthorized       show a key (401)
     |   +-- Timeout            ask for less: it took too long (408)
     |   +-- Expired            ask about something younger: what it needs has been let go (410)
     +-- Unavailable            ask again after `retry_after_s` (503)
@@ -64,6 +65,11 @@ class TooLarge(Invalid):
 class NotFound(Invalid):
     code = "not_found"
     http_status = 404
+
+
+class Unauthorized(Invalid):
+    code = "unauthorized"
+    http_status = 401
 
 
 class Timeout(Invalid):

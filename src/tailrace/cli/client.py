@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from tailrace.errors import InternalError, Invalid, NotFound, TailraceError, Unavailable
+from tailrace.cli.access import VARIABLE, key_for
+from tailrace.errors import InternalError, Invalid, NotFound, TailraceError, Unauthorized, Unavailable
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 CONNECT_TIMEOUT_S = 10.0
@@ -35,6 +36,7 @@ class Client:
         if parts.scheme != "http" or not parts.hostname:
             raise Invalid(f"`{url}` is no address of a node", hint=f"for example {DEFAULT_URL}")
         self._url = url
+        self._key = key_for(url)
         self._host, self._port = parts.hostname, parts.port or 80
 
     def get(self, path: str, params: dict[str, str] | None = None) -> Any:
@@ -76,7 +78,8 @@ class Client:
         try:
             connection.connect()
             connection.sock.settimeout(timeout_s)
-            connection.request(method, path, body, {"Connection": "close", **(headers or {})})
+            shown = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+            connection.request(method, path, body, {"Connection": "close", **shown, **(headers or {})})
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
@@ -118,6 +121,8 @@ def api_error(status: int, body: bytes) -> TailraceError:
         message, hint = f"the node answered {status}: {body[:200].decode('utf-8', 'replace')}", ""
     if status == 404:
         return NotFound(message, hint=hint)
+    if status == 401:
+        return Unauthorized(message, hint=f"set {VARIABLE} to the secret of one of its keys")
     if status in (429, 502, 503, 504):
         return Unavailable(message, hint=hint)
     return Invalid(message, hint=hint) if status < 500 else InternalError(message, hint=hint)

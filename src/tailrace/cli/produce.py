@@ -45,6 +45,7 @@ def produce(
 
     Exit codes: 0 all acknowledged, 1 some were not, 2 wrong usage, 3 no node answers.
     """
+    from tailrace.cli.access import key_for
     from tailrace.model.window import duration_us
     from tailrace.producers.sinks.http import HttpSink
     from tailrace.producers.traffic import SLOT_US, Traffic, posts
@@ -57,7 +58,9 @@ def produce(
     slots = duration_us(duration) // SLOT_US
     start_us = clock.now_us()
     name, epoch = f"tailrace-produce-{seed}", start_us // 1000
-    sink = HttpSink(url, clock, producer=name, epoch=epoch, connections=connections, params={"format": "json"})
+    sink = HttpSink(
+        url, clock, producer=name, epoch=epoch, connections=connections, params={"format": "json"}, key=key_for(url)
+    )
     traffic = Traffic(seed=seed, rate=rate, start_us=start_us)
     producer = Producer(posts(traffic, clock, lines_max=LINES_A_POST_MAX, slots=slots), sink, clock)
     try:

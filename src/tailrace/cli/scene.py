@@ -67,11 +67,13 @@ class Scene:
         return self._rate
 
 
-def made_up(url: str, rate: float, clock: Clock) -> Scene:
-    """Steady traffic with incidents, beginning now."""
+def made_up(url: str, rate: float, clock: Clock, key: str = "") -> Scene:
+    """Steady traffic with incidents, beginning now. `key`: one of the node's, if it has any."""
     start_us = clock.now_us()
     traffic = Traffic(seed=1, rate=rate, start_us=start_us)
-    producer = Producer(posts(traffic, clock, lines_max=LINES_A_POST_MAX), _sink(url, "demo", clock, "json"), clock)
+    producer = Producer(
+        posts(traffic, clock, lines_max=LINES_A_POST_MAX), _sink(url, "demo", clock, "json", key), clock
+    )
 
     def situation() -> str:
         incident = incidents.current((clock.now_us() - start_us) / 1e6)
@@ -86,13 +88,13 @@ def open_replay(path: Path, speed: str, fields: Fields, *, keep_time: bool) -> R
     return Replay(path, speed=parse_speed(speed), keep_time=keep_time, key=stamp.key if stamp else "timestamp")
 
 
-def played(url: str, log: Replay, clock: Clock) -> Scene:
+def played(url: str, log: Replay, clock: Clock, key: str = "") -> Scene:
     """A real log, its first line now."""
-    sink = _sink(url, "replay", clock, log.format)
+    sink = _sink(url, "replay", clock, log.format, key)
     return Scene(log.title, Producer(log.posts(clock), sink, clock), lambda: "")
 
 
-def _sink(url: str, name: str, clock: Clock, format_name: str) -> HttpSink:
+def _sink(url: str, name: str, clock: Clock, format_name: str, key: str) -> HttpSink:
     # Each start numbers its posts anew, so each is an epoch of its own.
     epoch, params = clock.now_us() // 1000, {"format": format_name}
-    return HttpSink(url, clock, producer=f"tailrace-{name}", epoch=epoch, params=params)
+    return HttpSink(url, clock, producer=f"tailrace-{name}", epoch=epoch, params=params, key=key)

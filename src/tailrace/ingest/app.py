@@ -21,6 +21,7 @@ from tailrace.errors import TailraceError
 from tailrace.ingest.admission import DiskGate, Gate
 from tailrace.ingest.gateway import Gateway
 from tailrace.ingest.guard import Guard
+from tailrace.ingest.keys import Keys
 from tailrace.ingest.protocols.http_json import LogsEndpoint
 from tailrace.ingest.protocols.kinesis.endpoint import KinesisEndpoint
 from tailrace.ingest.responses import on_error, on_http_error
@@ -83,7 +84,7 @@ def create_app(
             WebSocketRoute("/{path:path}", WebSocketGateway(node_socket)),
             Mount("/", gateway),
         ],
-        middleware=[Middleware(Guard, listen_host=settings.listen_host)],
+        middleware=[Middleware(Guard, listen_host=settings.listen_host), Middleware(Keys, keys=settings.keys)],
         exception_handlers={TailraceError: on_error, HTTPException: on_http_error},
         lifespan=lifespan,
     )

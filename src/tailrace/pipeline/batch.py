@@ -8,6 +8,7 @@ import os
 from tailrace.batch.consumer import consume
 from tailrace.batch.dead_letters import DeadLetterStore
 from tailrace.batch.lake.iceberg import IcebergLake
+from tailrace.ingest.protocols.kinesis.kept import KeptFile
 from tailrace.pipeline.patience import patiently
 from tailrace.pipeline.role import RoleArguments
 from tailrace.runtime.clock import SystemClock
@@ -41,7 +42,17 @@ def run(arguments: RoleArguments) -> None:
         stream, lake, store, settings.states_dir, settings.fields, clock, segments_min, settings.retention
     )
 
-    house = Housekeeping(stream, lake, store, letters, settings.retention, settings.stream.dedupe_horizon_s, clock)
+    kept = KeptFile(settings.kinesis_path)
+    house = Housekeeping(
+        stream,
+        lake,
+        store,
+        letters,
+        settings.retention,
+        settings.stream.dedupe_horizon_s,
+        clock,
+        stream_age_s=lambda: kept.read().stream_age_s,
+    )
 
     def consume_sealed() -> bool:
         consumed = consume(stream, lake)

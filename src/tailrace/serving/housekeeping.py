@@ -35,6 +35,8 @@ class Housekeeping:
     retention: RetentionSettings
     dedupe_horizon_s: int
     clock: Clock
+    stream_age_s: Callable[[], int | None] = lambda: None
+    """What the Kinesis API has set instead of `retention.stream_age_s`, if anything."""
 
     def run(self) -> None:
         """All steps. One that fails is logged. Raises Fenced if another batch process has taken over."""
@@ -71,7 +73,8 @@ class Housekeeping:
         sizes = {shard.id: self.stream.end(shard.id).bytes for shard in shards}
         total, most = sum(sizes.values()), self.retention.stream_bytes_max
         # By age, nothing goes by which retries are still recognised; by size it may.
-        age_s = self.retention.stream_age_s
+        set_by_api = self.stream_age_s()
+        age_s = self.retention.stream_age_s if set_by_api is None else set_by_api
         before_us = self._before_us(max(age_s, self.dedupe_horizon_s)) if age_s else 0
         for shard in shards:
             through = min(covered.get(shard.id, 0), marks.get(shard.index, LetterMark()).epoch)

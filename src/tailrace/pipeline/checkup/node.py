@@ -53,7 +53,7 @@ def answers(settings: Settings) -> Finding:
     state = readiness.ask(running.url)
     if not state.ready:
         return Finding("node", FAIL, f"not ready: {state.reason}", f"read the logs in {settings.run_dir}")
-    return judge(_pipeline(running.url), running, str(settings.run_dir))
+    return judge(_pipeline(running.url, settings), running, str(settings.run_dir))
 
 
 def judge(pipeline: dict[str, Any], running: RunFile, run_dir: str) -> Finding:
@@ -87,11 +87,12 @@ def running_node(settings: Settings) -> RunFile | None:
     )
 
 
-def _pipeline(url: str) -> dict[str, Any]:
+def _pipeline(url: str, settings: Settings) -> dict[str, Any]:
     host = url.removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=30)
     try:
-        connection.request("GET", "/v1/pipeline")
+        shown = {"Authorization": f"Bearer {settings.keys[0].secret}"} if settings.keys else {}
+        connection.request("GET", "/v1/pipeline", headers=shown)
         found: dict[str, Any] = msgspec.json.decode(connection.getresponse().read())
         return found
     finally:

@@ -55,8 +55,12 @@ class HttpSink:
         connections: int = 2,
         params: dict[str, str] | None = None,
         content_type: str = "application/x-ndjson",
+        key: str = "",
     ) -> None:
-        """`params` go into the query of the address, e.g. the format. Raises Invalid for an address that is not http."""
+        """`key`: the secret of one of the node's keys, if it has any.
+
+        `params` go into the query of the address, e.g. the format. Raises Invalid for an address that is not http.
+        """
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
             raise Invalid(f"`{url}` is no address to send to", hint="for example http://127.0.0.1:8080")
@@ -65,6 +69,7 @@ class HttpSink:
         self._clock = clock
         self._stamp = f"{producer};{epoch}"
         self._content_type = content_type
+        self._shown = {"Authorization": f"Bearer {key}"} if key else {}
         self._queue: queue.Queue[_Numbered | None] = queue.Queue(connections * QUEUED_PER_CONNECTION)
         self._give_up = threading.Event()
         self._tally = Tally()
@@ -136,7 +141,7 @@ class HttpSink:
         self._tally.failed(item.post.lines, self.counts().problem or "not sent in time")
 
     def _send(self, connection: http.client.HTTPConnection, item: _Numbered) -> tuple[int, str | None, bytes]:
-        headers = {"Content-Type": self._content_type, "Tailrace-Producer": f"{self._stamp};{item.n}"}
+        headers = {"Content-Type": self._content_type, "Tailrace-Producer": f"{self._stamp};{item.n}", **self._shown}
         connection.request("POST", self._path, item.post.body, headers)
         response = connection.getresponse()
         return response.status, response.getheader("Retry-After"), response.read()

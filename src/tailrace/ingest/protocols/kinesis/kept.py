@@ -38,6 +38,11 @@ class Kept(msgspec.Struct, frozen=True):
     resized_ms: tuple[int, ...] = ()
     mode_changed_ms: tuple[int, ...] = ()
 
+    @property
+    def stream_age_s(self) -> int | None:
+        """How long records are kept, if the API has said so."""
+        return None if self.retention_hours is None else self.retention_hours * 3_600
+
 
 class KeptFile:
     """Thread-safe; `write` is for the one process that owns it."""
