@@ -41,8 +41,9 @@ public class Kcl {
         if (given[4].equals("polling")) {
             retrieval.retrievalSpecificConfig(new PollingConfig(given[2], kinesis).idleTimeBetweenReadsInMillis(200));
         }
-        var leases = configs.leaseManagementConfig().shardSyncIntervalMillis(1_000).failoverTimeMillis(5_000);
+        var leases = configs.leaseManagementConfig().shardSyncIntervalMillis(1_000).failoverTimeMillis(2_000);
         leases.leasesRecoveryAuditorExecutionFrequencyMillis(1_000);
+        leases.workerUtilizationAwareAssignmentConfig().disableWorkerMetrics(true).workerMetricsReporterFreqInMillis(500);
         var scheduler = new Scheduler(configs.checkpointConfig(),
                 configs.coordinatorConfig().parentShardPollIntervalMillis(500).shardConsumerDispatchPollIntervalMillis(200),
                 leases, configs.lifecycleConfig(), configs.metricsConfig().metricsFactory(new NullMetricsFactory()),
@@ -51,7 +52,7 @@ public class Kcl {
         worker.setDaemon(true);
         worker.start();
         while (System.in.read() >= 0) { }
-        scheduler.startGracefulShutdown().get(30, TimeUnit.SECONDS);
+        scheduler.startGracefulShutdown().get(20, TimeUnit.SECONDS);
         System.exit(0);
     }
 

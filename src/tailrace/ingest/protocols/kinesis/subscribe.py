@@ -110,13 +110,12 @@ class Subscriptions:
         if not claim.stands():
             raise in_use("Another subscription of this consumer has taken over.")
         page = self._reads.page(shard, offset, min(_RECORDS_AT_ONCE, RECORDS_MAX), wire)
-        body = {
-            "Records": page.records,
-            "ContinuationSequenceNumber": sequence_number(shard, page.next_offset - 1),
-            "MillisBehindLatest": page.behind_ms,
-        }
+        body = {"Records": page.records, "MillisBehindLatest": page.behind_ms}
         if page.at_end:
+            # One or the other: the client library takes an event with both for a broken one.
             body["ChildShards"] = child_shards(self._of.stream.shards(), shard)
+        else:
+            body["ContinuationSequenceNumber"] = sequence_number(shard, page.next_offset - 1)
         return body, page.next_offset, page.at_end
 
 
