@@ -15,6 +15,7 @@ from tailrace.bench.asking import Asked
 from tailrace.bench.cost import Cost
 from tailrace.bench.held import Held
 from tailrace.bench.restart import Restart
+from tailrace.bench.ship import Ship
 from tailrace.bench.visible import Visible, quantile
 
 PACKAGES = ("duckdb", "pyarrow", "pyiceberg", "uvicorn")
@@ -113,6 +114,14 @@ def restart_rows(runs: Sequence[Restart]) -> list[Row]:
     return [
         Row("kill -9 of all -> ready", "s", [r.ready_s for r in runs], "<= 10", "VictoriaLogs 0.3", 1),
         Row("  lines in the views by then", "million", [r.visible_before / 1e6 for r in runs], digits=1),
+    ]
+
+
+def ship_rows(runs: Sequence[Ship]) -> list[Row]:
+    return [
+        Row("lines a second from a file to the ack", "lines/s", [r.lines_per_s for r in runs], ">= 300,000", digits=0),
+        Row("  CPU of ship, its start included", "s / M lines", [r.cpu_s / r.lines * 1e6 for r in runs]),
+        Row("  refused and repeated posts", "posts", [r.retries for r in runs], digits=0),
     ]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tailrace.bench import cost, held, history, profile, queries, report, restart, visible
+from tailrace.bench import cost, held, history, profile, queries, report, restart, ship, visible
 
 WATCHED_RUNS_MAX = 2
 HISTORY = ((20, 200_000), (20, 2_000_000), (20, 20_000_000), (10_000, 2_000_000))
@@ -120,6 +120,13 @@ def _restart(options: Options) -> list[restart.Restart]:
     return [run]
 
 
+def _ship(options: Options) -> list[ship.Ship]:
+    """lines a second from a log file into the node, by `tailrace ship`"""
+    runs = [ship.measure(options.lines, options.folder) for _ in range(options.runs)]
+    print(report.table(report.ship_rows(runs)), flush=True)
+    return runs
+
+
 def _profile(options: Options) -> list[profile.Profile]:
     """where the CPU goes, by thread and by line of Python"""
     found = profile.measure(options.lines, options.connections, options.folder)
@@ -138,6 +145,7 @@ PIECES: dict[str, Callable[[Options], list[Any]]] = {
     "queries": _queries,
     "history": _history,
     "restart": _restart,
+    "ship": _ship,
     "profile": _profile,
 }
 DEFAULT = tuple(name for name in PIECES if name != "profile")

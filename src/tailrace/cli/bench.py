@@ -16,12 +16,12 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="[PIECE]...",
-            help="cost, watched, visible, held, keys, queries, history, restart, profile. Without one: all but profile.",
+            help="cost, watched, visible, held, keys, queries, history, restart, ship, profile. Without one: all but profile.",
         ),
     ] = None,
-    runs: Annotated[int, typer.Option("--runs", min=1, max=100, help="Runs of cost and visible.")] = 5,
+    runs: Annotated[int, typer.Option("--runs", min=1, max=100, help="Runs of cost, visible and ship.")] = 5,
     lines: Annotated[
-        int, typer.Option("--lines", min=10_000, help="Lines of one run of cost, queries and profile.")
+        int, typer.Option("--lines", min=10_000, help="Lines of one run of cost, queries, ship and profile.")
     ] = 2_000_000,
     connections: Annotated[int, typer.Option("--connections", min=1, max=64, help="Of the loader.")] = 3,
     probes: Annotated[int, typer.Option("--probes", min=1, help="Of one run of visible.")] = 200,
@@ -50,6 +50,7 @@ def bench(
     - **queries**: SQL over the raw lines
     - **history**: a view over 30 days
     - **restart**: after kill -9 of all processes
+    - **ship**: lines a second from a log file
     - **profile**: where the CPU goes
 
     Every figure is checked first: views, ledger and drift check must agree, or the measurement ends with an error. All of it takes

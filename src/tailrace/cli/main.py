@@ -24,6 +24,7 @@ from tailrace.cli import (
     produce,
     query,
     shards,
+    ship,
     streams,
     tail,
     up,
@@ -73,6 +74,7 @@ app.add_typer(shards.app, name="shards")
 app.add_typer(formats.app, name="formats")
 app.add_typer(endpoints.app, name="endpoints")
 app.command("produce")(ending_with_reader(produce.produce))
+app.command("ship")(ending_with_reader(ship.ship))
 app.command("backup")(ending_with_reader(backup.backup))
 app.command("restore")(ending_with_reader(backup.restore))
 app.command("bench")(ending_with_reader(bench.bench))

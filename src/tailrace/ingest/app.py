@@ -24,6 +24,7 @@ from tailrace.ingest.guard import Guard
 from tailrace.ingest.keys import Keys
 from tailrace.ingest.protocols.http_json import LogsEndpoint
 from tailrace.ingest.protocols.kinesis.endpoint import KinesisEndpoint
+from tailrace.ingest.protocols.otlp import OtlpEndpoint
 from tailrace.ingest.responses import on_error, on_http_error
 from tailrace.ingest.websocket import WebSocketGateway
 from tailrace.runtime.clock import Clock, SystemClock
@@ -80,6 +81,7 @@ def create_app(
             Route("/v1/logs", logs.handle, methods=["POST"]),
             Route("/v1/logs", _post_only, methods=["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]),
             Route("/", kinesis.handle, methods=["POST"]),
+            Route("/v1/otlp/v1/logs", OtlpEndpoint(logs, settings, clock, metrics).handle, methods=["POST"]),
             Route("/metrics", all_metrics, methods=["GET"]),
             WebSocketRoute("/{path:path}", WebSocketGateway(node_socket)),
             Mount("/", gateway),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,9 @@ _PARAMETERS = ("format", "key", "key_field", "response_time")
 _UNITS = ("s", "ms", "us")
 _PRODUCER = re.compile(r"\s*([^;\s]{1,256})\s*;\s*(\d{1,19})\s*;\s*(\d{1,19})\s*")
 _KEY_BYTES_MAX = 256
+
+
+Translate = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,17 @@ def parse_ask(request: Request, settings: Settings) -> Ask:
     unit = parameters.get("response_time", "")
     if unit and unit not in _UNITS:
         raise Invalid(f"`{unit}` is not a unit of time", hint=f"use one of: {', '.join(_UNITS)}")
-    key = parameters.get("key", "")
-    if len(key.encode(errors="replace")) > _KEY_BYTES_MAX:
-        raise Invalid(f"the partition key is longer than `{_KEY_BYTES_MAX}` bytes")
+    key = check_key(parameters.get("key", ""))
     chosen = known_format(parameters.get("format") or settings.ingest.format, settings.formats)
     options = options_of(settings, parameters.get("key_field", ""), unit)
     return Ask(chosen, key, options, parse_producer(request.headers.get("tailrace-producer")))
+
+
+def check_key(key: str) -> str:
+    """Raises Invalid for one that is too long."""
+    if len(key.encode(errors="replace")) > _KEY_BYTES_MAX:
+        raise Invalid(f"the partition key is longer than `{_KEY_BYTES_MAX}` bytes")
+    return key
 
 
 class LogsEndpoint:
@@ -125,31 +134,42 @@ class LogsEndpoint:
 
     async def _post(self, request: Request) -> Response:
         ask = parse_ask(request, self._settings)
-        self._disk.check()
-        body = Body(self._gate, content_encoding(request))
-        try:
-            await receive(request, body, self._settings.ingest.body_bytes_max)
-            if not body.size:
-                raise Invalid(
-                    "the body is empty", hint="send log lines, for example: curl --data-binary @access.log URL"
-                )
-            async with self._gate.turn():
-                loop = asyncio.get_running_loop()
-                post = await loop.run_in_executor(self._workers, self._start, body, ask)
-                appended = await self._stored(post, ask)
-        finally:
-            body.close()
-        self._count(post.decoded, appended)
+        post, appended = await self.take(request, ask)
         answered = answer(post.decoded, appended, self._stream)
         if 0 < answered["dead_lettered_total"] == post.decoded.count:
             others = ", ".join(name for name in known_formats(self._settings.formats) if name != ask.format.name)
             answered["hint"] = f"no line could be read as `{ask.format.name}`; other formats: ?format= {others}"
         return json_response(answered)
 
-    def _start(self, body: Body, ask: Ask) -> Post:
+    async def take(self, request: Request, ask: Ask, translate: Translate | None = None) -> tuple[Post, list[Appended]]:
+        """Receive, decode and store the body of a request: on return all of it is durable.
+
+        `translate`: from the inflated body to lines that `ask.format` reads, in a worker thread; without it an empty body is
+        refused. Raises Invalid, Backpressure or Unavailable; the last two say whether a retry is safe.
+        """
+        self._disk.check()
+        body = Body(self._gate, content_encoding(request))
+        try:
+            await receive(request, body, self._settings.ingest.body_bytes_max)
+            if not body.size and translate is None:
+                raise Invalid(
+                    "the body is empty", hint="send log lines, for example: curl --data-binary @access.log URL"
+                )
+            async with self._gate.turn():
+                loop = asyncio.get_running_loop()
+                post = await loop.run_in_executor(self._workers, self._start, body, ask, translate)
+                appended = await self._stored(post, ask)
+        finally:
+            body.close()
+        self._count(post.decoded, appended)
+        return post, appended
+
+    def _start(self, body: Body, ask: Ask, translate: Translate | None) -> Post:
         """Inflate, decode, divide, and hand to the stream. Runs in a worker thread."""
         began = self._clock.monotonic_s()
         text = inflated(body, self._settings.ingest.body_bytes_max)
+        if translate is not None:
+            text = translate(text)
         limits = limits_of(self._settings, self._clock.now_us())
         decoded = decode(text, ask.format, self._settings.fields, limits, ask.options)
         keys = decoded.keys if not ask.key else pa.repeat(ask.key, decoded.count)

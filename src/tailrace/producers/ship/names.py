@@ -1,0 +1,20 @@
+"""How rotation names the files it puts aside. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_DATE = r"[.-]\d{4}-?\d\d-?\d\d(?:[-_.T]?\d\d(?:[:-]?\d\d){0,2}|[.-]\d{1,10})?"
+_BEHIND = rf"(?:[.-]\d{{1,4}}|{_DATE}|[.-]\d{{9,10}}|[.-](?:old|bak|prev))"
+_BEFORE_ENDING = rf"(?:\.\d{{1,4}}|{_DATE}|[.-]\d{{9,10}})"
+
+
+def is_put_aside(name: str, base: str) -> bool:
+    """Whether `name` is one that logrotate and its like give to an earlier `base`: app.log.1, app.log-20261123.gz, app-20261123.log."""
+    plain = re.sub(r"\.(?:gz|gzip)$", "", name)
+    if plain == base:
+        return name != base
+    stem, dot, ending = base.rpartition(".")
+    if re.fullmatch(re.escape(base) + _BEHIND, plain):
+        return True
+    return bool(dot and stem) and bool(re.fullmatch(re.escape(stem) + _BEFORE_ENDING + re.escape(dot + ending), plain))
