@@ -27,6 +27,7 @@ from tailrace.cli import (
     streams,
     tail,
     up,
+    verify,
     version,
     view_versions,
 )
@@ -72,7 +73,8 @@ app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(shards.app, name="shards")
 app.add_typer(formats.app, name="formats")
 app.add_typer(endpoints.app, name="endpoints")
-app.command("produce")(ending_with_reader(produce.produce))
+app.add_typer(produce.app, name="produce")
+app.command("verify")(ending_with_reader(verify.verify))
 app.command("backup")(ending_with_reader(backup.backup))
 app.command("restore")(ending_with_reader(backup.restore))
 app.command("bench")(ending_with_reader(bench.bench))
