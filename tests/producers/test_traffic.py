@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tailrace.errors import Invalid
 from tailrace.model.window import parse_iso
 from tailrace.producers import story
 from tailrace.producers.feed import Post
@@ -139,11 +140,7 @@ def test_the_truth_is_what_the_lines_say(scenario: str) -> None:
             try:
                 record = json.loads(line)
                 key = (parse_iso(record["timestamp"]) // WINDOW_US, record["endpoint"], record["status"])
-            except (ValueError, KeyError, TypeError):
-                dead += 1
-                continue
-            except Exception as error:
-                assert "is not an instant" in str(error)
+            except (ValueError, KeyError, TypeError, Invalid):
                 dead += 1
                 continue
             good[key] += 1

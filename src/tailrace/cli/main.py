@@ -22,6 +22,7 @@ from tailrace.cli import (
     formats,
     pins,
     produce,
+    profile,
     query,
     shards,
     streams,
@@ -75,6 +76,7 @@ app.add_typer(formats.app, name="formats")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(produce.app, name="produce")
 app.command("verify")(ending_with_reader(verify.verify))
+app.add_typer(profile.app, name="profile")
 app.command("backup")(ending_with_reader(backup.backup))
 app.command("restore")(ending_with_reader(backup.restore))
 app.command("bench")(ending_with_reader(bench.bench))
