@@ -50,6 +50,7 @@ def bench(
     - **queries**: SQL over the raw lines
     - **history**: a view over 30 days
     - **restart**: after kill -9 of all processes
+    - **produce**: lines a second that one process of `tailrace produce` makes and sends
     - **profile**: where the CPU goes
 
     Every figure is checked first: views, ledger and drift check must agree, or the measurement ends with an error. All of it takes

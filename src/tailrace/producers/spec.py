@@ -11,8 +11,8 @@ from tailrace.producers.traffic import SLOT_US, Times, Traffic
 LINES_A_POST_MAX = 10_000
 PARTS = 1_024
 """Posts that a slot may be cut into: post number = slot x PARTS + part."""
-RATE_MAX = LINES_A_POST_MAX * PARTS * 1_000_000 // SLOT_US // 128
-"""Lines a second; a rush and an attack may multiply it."""
+RATE_MAX = 1_000_000
+"""Lines a second; a rush and an attack may multiply it by a hundred before a slot has more posts than PARTS."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):

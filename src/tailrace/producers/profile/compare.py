@@ -16,7 +16,9 @@ from tailrace.producers.profile.read import read_profile
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """`times`: milliseconds by path: of a log those that it has (whole numbers as rounded ones), of a profile its quantiles. `rate`: of a log, requests a second."""
+    """`times`: milliseconds by path: of a log those that it has (whole numbers as rounded ones), of a profile its quantiles.
+
+    `rate`: of a log, requests a second."""
 
     name: str
     profile: Profile
