@@ -14,6 +14,7 @@ from pathlib import Path
 from tailrace.bench.asking import Asked
 from tailrace.bench.cost import Cost
 from tailrace.bench.held import Held
+from tailrace.bench.produce import Produced
 from tailrace.bench.restart import Restart
 from tailrace.bench.ship import Ship
 from tailrace.bench.visible import Visible, quantile
@@ -123,6 +124,18 @@ def ship_rows(runs: Sequence[Ship]) -> list[Row]:
         Row("  CPU of ship, its start included", "s / M lines", [r.cpu_s / r.lines * 1e6 for r in runs]),
         Row("  refused and repeated posts", "posts", [r.retries for r in runs], digits=0),
     ]
+
+
+def produce_rows(runs: Sequence[Produced]) -> list[Row]:
+    rows = []
+    for target, wish in (("a server that counts", ">= 250,000"), ("a node", "")):
+        own = [run for run in runs if run.target == target]
+        rows += [
+            Row(f"one process to {target}", "lines/s", [r.lines_per_s for r in own], wish, "", 0),
+            Row("  its CPU, start included", "s / M lines", [r.cpu_s / r.lines * 1e6 for r in own]),
+            Row("  post of 10,000 lines -> ack, p99", "ms", [r.ack_p99_ms for r in own], digits=0),
+        ]
+    return rows
 
 
 def visible_rows(runs: Sequence[Visible]) -> list[Row]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tailrace.bench import cost, held, history, profile, queries, report, restart, ship, visible
+from tailrace.bench import cost, held, history, produce, profile, queries, report, restart, ship, visible
 
 WATCHED_RUNS_MAX = 2
 HISTORY = ((20, 200_000), (20, 2_000_000), (20, 20_000_000), (10_000, 2_000_000))
@@ -127,6 +127,13 @@ def _ship(options: Options) -> list[ship.Ship]:
     return runs
 
 
+def _produce(options: Options) -> list[produce.Produced]:
+    """lines a second that one process of `tailrace produce` makes and sends: to a server that counts them, and to a node"""
+    found = produce.measure(options.runs, options.lines, options.folder)
+    print(report.table(report.produce_rows(found)), flush=True)
+    return found
+
+
 def _profile(options: Options) -> list[profile.Profile]:
     """where the CPU goes, by thread and by line of Python"""
     found = profile.measure(options.lines, options.connections, options.folder)
@@ -146,6 +153,7 @@ PIECES: dict[str, Callable[[Options], list[Any]]] = {
     "history": _history,
     "restart": _restart,
     "ship": _ship,
+    "produce": _produce,
     "profile": _profile,
 }
 DEFAULT = tuple(name for name in PIECES if name != "profile")

@@ -50,6 +50,7 @@ def bench(
     - **queries**: SQL over the raw lines
     - **history**: a view over 30 days
     - **restart**: after kill -9 of all processes
+    - **produce**: lines a second that one process of `tailrace produce` makes and sends
     - **ship**: lines a second from a log file
     - **profile**: where the CPU goes
 

@@ -22,12 +22,14 @@ from tailrace.cli import (
     formats,
     pins,
     produce,
+    profile,
     query,
     shards,
     ship,
     streams,
     tail,
     up,
+    verify,
     version,
     view_versions,
 )
@@ -73,7 +75,9 @@ app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(shards.app, name="shards")
 app.add_typer(formats.app, name="formats")
 app.add_typer(endpoints.app, name="endpoints")
-app.command("produce")(ending_with_reader(produce.produce))
+app.add_typer(produce.app, name="produce")
+app.command("verify")(ending_with_reader(verify.verify))
+app.add_typer(profile.app, name="profile")
 app.command("ship")(ending_with_reader(ship.ship))
 app.command("backup")(ending_with_reader(backup.backup))
 app.command("restore")(ending_with_reader(backup.restore))

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tailrace.model.fields import Fields
-from tailrace.producers import incidents
 from tailrace.producers.replay import Replay, parse_speed
 from tailrace.producers.sinks.http import HttpSink
-from tailrace.producers.traffic import Traffic, posts
+from tailrace.producers.story import posts, story
 from tailrace.producers.worker import Producer
 from tailrace.runtime.clock import Clock
-
-LINES_A_POST_MAX = 10_000
+from tailrace.runtime.ids import unique_id
 
 
 @dataclass(slots=True)
@@ -70,14 +68,12 @@ class Scene:
 def made_up(url: str, rate: float, clock: Clock, key: str = "") -> Scene:
     """Steady traffic with incidents, beginning now. `key`: one of the node's, if it has any."""
     start_us = clock.now_us()
-    traffic = Traffic(seed=1, rate=rate, start_us=start_us)
-    producer = Producer(
-        posts(traffic, clock, lines_max=LINES_A_POST_MAX), _sink(url, "demo", clock, "json", key), clock
-    )
+    traffic = story(seed=1, rate=rate, start_us=start_us)
+    producer = Producer(posts(traffic, unique_id()[:8], clock), _sink(url, "demo", clock, "json", key), clock)
 
     def situation() -> str:
-        incident = incidents.current((clock.now_us() - start_us) / 1e6)
-        return incident.title if incident else ""
+        active = traffic.timeline.active((clock.now_us() - start_us) / 1e6)
+        return "; ".join(event.title for _, event, _ in active)
 
     return Scene(f"made up, {rate:,.0f} lines a second, something goes wrong every minute or two", producer, situation)
 

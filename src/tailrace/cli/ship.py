@@ -85,10 +85,6 @@ def ship(
         float,
         typer.Option("--give-up", metavar="SECONDS", min=1, help="With --once: when no post gets through so long."),
     ] = 300.0,
-    token: Annotated[
-        str | None,
-        typer.Option("--token", envvar="TAILRACE_TOKEN", help="Key of a node that asks for one.", show_envvar=True),
-    ] = None,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
@@ -108,14 +104,16 @@ def ship(
     Exit codes: 0 all that was read is acknowledged, or stopped; 1 something on the way was lost, with its place; 2 wrong usage, or
     the node refuses the posts; 3 with `--once`, the node cannot be reached.
     """
+    from tailrace.cli.access import key_for
     from tailrace.producers.ship.start import STANDARD_INPUT, Options, ship_files, ship_pipe
     from tailrace.runtime.clock import SystemClock
 
     if compression not in COMPRESSIONS:
         raise Invalid(f"`{compression}` is no compression", hint=f"use one of: {', '.join(COMPRESSIONS)}")
     params = {name: value for name, value in (("format", format_), ("key_field", key_field), ("key", key)) if value}
+    url = node_url(to)
     options = Options(
-        node_url(to),
+        url,
         params,
         state=state,
         from_end=from_end,
@@ -126,7 +124,7 @@ def ship(
         patience_s=give_up,
         connections=connections,
         compression=compression,
-        token=token or "",
+        token=key_for(url),
     )
     clock, tell = SystemClock(), _teller()
     shipper: PipeShipper | Shipper

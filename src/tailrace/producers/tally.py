@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, replace
 
 ACK_SAMPLES = 2_000
@@ -36,6 +37,7 @@ class Tally:
         self._lock = threading.Lock()
         self._counts = SinkCounts()
         self._ack_ms: deque[float] = deque(maxlen=ACK_SAMPLES)
+        self._ack_steps: Counter[int] = Counter()
 
     def sent(self, lines: int) -> None:
         with self._lock:
@@ -52,6 +54,7 @@ class Tally:
                 posts=now.posts + 1,
             )
             self._ack_ms.append(ack_ms)
+            self._ack_steps[ack_step(ack_ms)] += 1
 
     def retried(self, problem: str) -> None:
         with self._lock:
@@ -61,12 +64,35 @@ class Tally:
         with self._lock:
             self._counts = replace(self._counts, failed=self._counts.failed + lines, problem=problem)
 
+    def ack_times(self) -> dict[int, int]:
+        """Posts by the step of their acknowledgement, all since the start: what several tallies have is added up."""
+        with self._lock:
+            return dict(self._ack_steps)
+
     def counts(self) -> SinkCounts:
         with self._lock:
             counts, sample = self._counts, sorted(self._ack_ms)
         if not sample:
             return counts
         return replace(counts, ack_p50_ms=_quantile(sample, 0.5), ack_p99_ms=_quantile(sample, 0.99))
+
+
+def ack_step(ack_ms: float) -> int:
+    """Steps of 5 %."""
+    return math.ceil(math.log(max(ack_ms, 0.01)) / _STEP)
+
+
+def ack_quantile_ms(steps: Counter[int], share: float) -> float | None:
+    """Within 5 % of the time that `share` of the posts did not exceed."""
+    left = share * steps.total()
+    for step in sorted(steps):
+        left -= steps[step]
+        if left <= 0:
+            return math.exp(step * _STEP)
+    return None
+
+
+_STEP = math.log(1.05)
 
 
 def _quantile(ordered: list[float], share: float) -> float:

@@ -1,150 +1,164 @@
-"""Steady traffic of a small shop: four endpoints of three services, with incidents. A pure function of (seed, start, slot).
+"""Made-up traffic: a pure function of (seed, profile, timeline, slot), so that any process can make any slot, in any order.
 
-Time is cut into slots of 100 ms. A slot's requests come from a generator seeded with (seed, slot number), so that any slot can be
-made again, in any order; how many it holds follows from the rate alone, so that totals are known before anything is sent.
+Time is cut into slots of 100 ms. How many requests a slot holds follows from the rate and the events alone, so that where neither
+changes, totals are known before anything is sent: rate x seconds, exactly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tailrace.producers import incidents
-from tailrace.producers.addresses import attackers, population, visits
-from tailrace.producers.feed import Post
-from tailrace.producers.lines import Requests, render
-from tailrace.runtime.clock import Clock
+from tailrace.producers import effects
+from tailrace.producers.addresses import ATTACKERS
+from tailrace.producers.chance import generator, uniform
+from tailrace.producers.draft import Draft
+from tailrace.producers.profile.model import TABLE_STEPS, Profile
+from tailrace.producers.scenarios.timeline import Timeline
+from tailrace.producers.visitors import Visitors, zipf_ends
 
 SLOT_US = 100_000
-LATE_US_MAX = 10_000_000
-"""A machine that slept does not make up for it: traffic of a time that nobody watched is left out."""
-BURST = 0.8
-"""Requests that the attacking network adds, as a share of the normal rate."""
+_USERS = (1_000, 60_000)
+_EXTRA_STATUSES = (401, 429, 500, 502, 503)
+_ROUNDING, _EFFECTS, _AGAIN = 1, 1_000, 1_000_000
+"""Streams of a slot's chance: for the number of its requests, for event n, for whether post n is sent again."""
 
-LOGIN, HOME, PROFILE, LOGOUT = range(4)
-_SHARES = np.cumsum([0.22, 0.45, 0.25, 0.08])
-_MEDIAN_MS = np.array([85.0, 22.0, 48.0, 15.0])
-_SIGMA = np.array([0.45, 0.50, 0.55, 0.40])
-# A uniform number below the first bound is the first status, and so on; the rest is the status of success.
-_UNLUCKY: dict[int, tuple[tuple[float, int], ...]] = {
-    LOGIN: ((0.035, 401), (0.037, 429), (0.038, 500)),
-    HOME: ((0.010, 304), (0.014, 404), (0.0145, 500)),
-    PROFILE: ((0.015, 404), (0.020, 403), (0.0215, 500)),
-    LOGOUT: ((0.010, 401), (0.0105, 500)),
-}
-_SUCCESS = np.array([200, 200, 200, 302])
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How slots lie in time: slot 0 happens at `start_us` of the wall clock; its first request is of `event_us`, and event time goes
+    `speed` times as fast from there."""
+
+    start_us: int
+    event_us: int
+    speed: float = 1.0
+
+    def due_us(self, slot: int) -> int:
+        """Wall time at which the newest request of a slot has happened."""
+        return self.start_us + (slot + 1) * SLOT_US
+
+    def slot_event_us(self, slot: int) -> int:
+        """Event time of a slot's beginning."""
+        return self.event_us + round(slot * SLOT_US * self.speed)
 
 
 class Traffic:
-    """`rate`: requests a second without bursts. `start_us`: wall time of slot 0."""
+    """`shaped`: the rate follows the profile's day and week in event time."""
 
-    def __init__(self, *, seed: int, rate: float, start_us: int) -> None:
+    def __init__(self, profile: Profile, timeline: Timeline, *, seed: int, times: Times, shaped: bool = False) -> None:
+        self.profile = profile
+        self.timeline = timeline
+        self.times = times
+        self.statuses = status_codes(profile)
         self._seed = seed
-        self._rate = rate
-        self._start_us = start_us
-        self._population = population()
-        self._attackers = attackers()
+        self._shaped = shaped
+        self._visitors = Visitors(profile, seed)
+        self._popular = zipf_ends(profile.addresses.count, profile.addresses.zipf)
+        self._status_ends = _status_ends(profile, self.statuses)
+        self._times_us = np.array([endpoint.times.table_us() for endpoint in profile.endpoints])
 
     def lines_in(self, slot: int) -> int:
-        """Normal requests and those of a burst."""
+        """Requests of the profile and those of an attack."""
         return self._normal_in(slot) + self._hostile_in(slot)
 
     def lines_before(self, slot: int) -> int:
         """Requests of all slots from 0 up to, not including, `slot`."""
-        return _whole(self._rate, slot) + sum(self._hostile_in(n) for n in range(slot))
+        return sum(self.lines_in(n) for n in range(slot))
 
-    def body(self, slot: int) -> memoryview:
-        """The slot's requests as newline-ended JSON lines."""
-        return render(self.requests(slot), self._population, self._attackers)
-
-    def due_us(self, slot: int) -> int:
-        return self._start_us + (slot + 1) * SLOT_US
-
-    def requests(self, slot: int) -> Requests:
-        chance = np.random.Generator(np.random.PCG64([self._seed, slot]))
-        elapsed_s = slot * SLOT_US / 1e6
+    def requests(self, slot: int) -> Draft:
+        """Those of one slot, in order of time but for late ones."""
+        chance = generator(self._seed, slot)
         normal, hostile = self._normal_in(slot), self._hostile_in(slot)
         n = normal + hostile
-        is_hostile = np.zeros(n, dtype=bool)
-        is_hostile[chance.permutation(n)[:hostile]] = True
-        endpoint = np.searchsorted(_SHARES, chance.random(n) * _SHARES[-1], side="right")
-        endpoint[is_hostile] = LOGIN
-        address = np.where(
-            is_hostile,
-            visits(chance.random(n), len(self._attackers)),
-            visits(chance.random(n), len(self._population)),
-        )
-        status, failed = _statuses(endpoint, is_hostile, chance.random(n), elapsed_s)
-        return Requests(
-            at_ms=(self._start_us + slot * SLOT_US + np.sort(chance.integers(0, SLOT_US, n))) // 1000,
-            endpoint=endpoint,
-            status=status,
-            response_us=_responses(endpoint, failed, chance.standard_normal(n), elapsed_s),
-            address=address,
-            hostile=is_hostile,
-            user=chance.integers(1_000, 60_000, n),
-            trace=chance.integers(0, 1 << 64, n, dtype=np.uint64),
-        )
+        draft = Draft.empty(n, slot)
+        begin_us = self.times.slot_event_us(slot)
+        span_us = max(self.times.slot_event_us(slot + 1) - begin_us, 1)
+        draft.at_us = begin_us + np.sort(chance.integers(0, span_us, n))
+        order = chance.permutation(n)
+        draft.hostile[order[normal:]] = True
+        endpoint, visit = self._visitors.endpoints_and_visits(slot, normal)
+        draft.endpoint[order[:normal]] = endpoint
+        draft.address[order[:normal]] = np.searchsorted(self._popular, uniform(visit), side="right")
+        draft.address[order[normal:]] = chance.integers(0, ATTACKERS, hostile)
+        draft.user = chance.integers(*_USERS, n)
+        active = self._active(slot)
+        for number, event, _ in active:
+            effects.aim(draft, event, generator(self._seed, slot, _EFFECTS + number))
+        draft.status = self._draw_status(draft.endpoint, chance.random(n))
+        draft.response_us = self._draw_times(draft.endpoint, chance.integers(0, TABLE_STEPS << 16, n))
+        elapsed_s = self.timeline.within(slot * SLOT_US / 1e6)
+        for number, event, intensity in active:
+            effects.apply(draft, event, intensity, elapsed_s, generator(self._seed, slot, _EFFECTS + number))
+        return draft
+
+    def is_sent_again(self, slot: int, part: int) -> bool:
+        """Whether a post goes out a second time, under the same stamp."""
+        again = [event.parameters["share"] for _, event, _ in self._active(slot) if event.scenario == "duplicates"]
+        return bool(again) and bool(generator(self._seed, slot, _AGAIN + part).random() < max(again))
+
+    def _active(self, slot: int) -> list[tuple[int, Any, float]]:
+        return self.timeline.active(slot * SLOT_US / 1e6)
 
     def _normal_in(self, slot: int) -> int:
-        return _whole(self._rate, slot + 1) - _whole(self._rate, slot)
+        change = self.timeline.change_at(slot)
+        factor = self._factor(slot)
+        if factor == 1.0:
+            return _whole(change.rate, slot + 1 - change.slot) - _whole(change.rate, slot - change.slot)
+        # Rounded up or down by chance, so that the mean is right.
+        return int(change.rate * factor * SLOT_US / 1e6 + generator(self._seed, slot, _ROUNDING).random())
+
+    def _factor(self, slot: int) -> float:
+        """Of the rate: what events and the time of the week make of it."""
+        factor = self.profile.arrivals.factor(self.times.slot_event_us(slot)) if self._shaped else 1.0
+        for _, event, intensity in self._active(slot):
+            if event.scenario == "rush":
+                factor *= 1 + (event.parameters["factor"] - 1) * intensity
+        return factor
 
     def _hostile_in(self, slot: int) -> int:
-        return round(self._normal_in(slot) * BURST * incidents.ONE_NETWORK.intensity(slot * SLOT_US / 1e6))
+        rate = self.timeline.change_at(slot).rate * SLOT_US / 1e6
+        attacks = [(e, intensity) for _, e, intensity in self._active(slot) if e.scenario == "ddos"]
+        return sum(round(rate * event.parameters["factor"] * intensity) for event, intensity in attacks)
+
+    def _draw_status(self, endpoint: Any, share: Any) -> Any:
+        place = np.searchsorted(self._status_ends, endpoint + share, side="right") - endpoint * len(self.statuses)
+        return self.statuses[place]
+
+    def _draw_times(self, endpoint: Any, draws: Any) -> Any:
+        """Microseconds: between two neighbours of the endpoint's quantiles, in whole numbers."""
+        step, rest = draws >> 16, draws & 0xFFFF
+        low, high = self._times_us[endpoint, step], self._times_us[endpoint, step + 1]
+        return low + ((high - low) * rest >> 16)
 
 
-def posts(traffic: Traffic, clock: Clock, *, lines_max: int, slots: int | None = None) -> Iterator[Post]:
-    """`slots` slots (None: without end), each cut into posts of at most `lines_max` lines.
-
-    Without an end it follows the clock: after a pause of more than ten seconds it goes on with the present.
-    """
-    slot, skipped = 0, 0
-    while slots is None or slot < slots:
-        late_us = clock.now_us() - traffic.due_us(slot + skipped)
-        if slots is None and late_us > LATE_US_MAX:
-            skipped += late_us // SLOT_US
-        count = traffic.lines_in(slot + skipped)
-        if count:
-            body = traffic.body(slot + skipped)
-            yield from _cut(body, count, lines_max, traffic.due_us(slot + skipped))
-        slot += 1
+def slots_of(duration_us: int) -> int:
+    return -(-duration_us // SLOT_US)
 
 
-def _cut(body: memoryview, lines: int, lines_max: int, due_us: int) -> Iterator[Post]:
-    if lines <= lines_max:
-        yield Post(body, lines, due_us)
-        return
-    ends = np.flatnonzero(np.frombuffer(body, dtype=np.uint8) == ord("\n")) + 1
-    for first in range(0, lines, lines_max):
-        last = min(first + lines_max, lines)
-        begin = int(ends[first - 1]) if first else 0
-        yield Post(body[begin : int(ends[last - 1])], last - first, due_us)
+def share_of(slots: int, process: int, processes: int) -> Iterator[int]:
+    """The slots that process `process` of `processes` makes: every n-th."""
+    return iter(range(process, slots, processes))
 
 
-def _whole(rate: float, slot: int) -> int:
-    """Whole requests that a steady rate makes before `slot`."""
-    return int(rate * slot * SLOT_US // 1_000_000)
+def status_codes(profile: Profile) -> Any:
+    """All that can occur, ascending (int64)."""
+    known = {code for endpoint in profile.endpoints for code in endpoint.statuses}
+    return np.array(sorted(known.union(_EXTRA_STATUSES)), np.int64)
 
 
-def _statuses(endpoint: Any, hostile: Any, uniform: Any, elapsed_s: float) -> tuple[Any, Any]:
-    """(status, whether the profile's pool refused it)."""
-    status = _SUCCESS[endpoint]
-    for index, bounds in _UNLUCKY.items():
-        mine = endpoint == index
-        edges = np.array([edge for edge, _ in bounds])
-        codes = np.array([*(code for _, code in bounds), _SUCCESS[index]])
-        status = np.where(mine, codes[np.searchsorted(edges, uniform, side="right")], status)
-    status = np.where(hostile, np.where(uniform < 0.97, 401, 200), status)
-    refused = (endpoint == PROFILE) & (uniform > 1 - 0.6 * incidents.FAILING_PROFILE.intensity(elapsed_s))
-    return np.where(refused, 503, status), refused
+def _status_ends(profile: Profile, codes: Any) -> Any:
+    """Cumulative shares by endpoint and code, each endpoint's raised by its place."""
+    shares = np.array([[each.statuses.get(int(code), 0.0) for code in codes] for each in profile.endpoints])
+    ends = np.cumsum(shares, axis=1)
+    ends /= ends[:, -1:]
+    # A code after the last that occurs must not be drawn for want of a rounding.
+    ends[ends > 1 - 1e-12] = 1.0
+    return (ends + np.arange(len(ends))[:, None]).ravel()
 
 
-def _responses(endpoint: Any, refused: Any, normal: Any, elapsed_s: float) -> Any:
-    """Log-normal times in microseconds; a pool that refuses does so after its one second of waiting."""
-    slow = 1 + 11 * incidents.SLOW_LOGIN.intensity(elapsed_s)
-    median_ms = _MEDIAN_MS[endpoint] * np.where(endpoint == LOGIN, slow, 1.0)
-    times = median_ms * np.exp(_SIGMA[endpoint] * normal) * 1000
-    waited = 1_000_000 + np.abs(normal) * 4_000
-    return np.where(refused, waited, times).astype(np.int64)
+def _whole(rate: float, slots: int) -> int:
+    """Whole requests that a steady rate makes in so many slots."""
+    return int(rate * slots * SLOT_US // 1_000_000)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from tailrace.errors import TailraceError
 from tailrace.producers.feed import Post, feed
-from tailrace.producers.sinks.http import HttpSink
+from tailrace.producers.sinks.base import Sink
 from tailrace.producers.tally import SinkCounts
 from tailrace.runtime.clock import Clock
 
@@ -15,7 +15,7 @@ from tailrace.runtime.clock import Clock
 class Producer:
     """Starts at once. `stop` ends the source, then waits for what is on the way."""
 
-    def __init__(self, posts: Iterable[Post], sink: HttpSink, clock: Clock) -> None:
+    def __init__(self, posts: Iterable[Post], sink: Sink, clock: Clock) -> None:
         self._sink = sink
         self._stop = threading.Event()
         self._ended = threading.Event()
