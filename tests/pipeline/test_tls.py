@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +25,18 @@ from tailrace.testing.node import RunningNode
 
 DAY_S = 86_400
 LINE = b'{"timestamp":"2026-11-22T10:00:00Z","endpoint":"/home","status":200}\n'
+
+
+def ask(url: str, certificate: Path) -> subprocess.CompletedProcess[str]:
+    """The command line, which trusts what OpenSSL trusts."""
+    command = [sys.executable, "-m", "tailrace.cli.main", "query", "--url", url, "--csv"]
+    return subprocess.run(
+        [*command, "SELECT count(*) AS n FROM logs"],
+        env={**os.environ, "SSL_CERT_FILE": str(certificate)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture
@@ -51,6 +66,8 @@ def test_everything_is_spoken_at_both_addresses(tmp_path: Path) -> None:
         with connect(running.tls_url.replace("https", "wss") + "/v1/live", ssl=trusting) as live:
             live.send(json.dumps({"type": "subscribe", "id": 1, "view": "endpoint_health"}))
             assert json.loads(live.recv(timeout=20))
+        asked = ask(running.tls_url, certificate)
+        assert (asked.returncode, asked.stdout) == (0, "n\n10000\n")
         with pytest.raises(httpx.ConnectError, match="certificate"):
             httpx.get(f"{running.tls_url}/healthz")
         with pytest.raises(httpx.RemoteProtocolError):

@@ -152,7 +152,9 @@ def test_a_yes_to_other_lines_is_no_yes(answer: Answer) -> None:
 
 def test_dead_letters_and_duplicates_are_acknowledged_and_counted() -> None:
     dead = [{"line": 0, "reason": "bad"}]
-    with serving(lambda stamp, lines, attempt: accept(1, dead_lettered=dead, deduplicated=1)) as (_, url):
+    with serving(
+        lambda stamp, lines, attempt: accept(1, dead_lettered=dead, dead_lettered_total=1, deduplicated=1)
+    ) as (_, url):
         sink = sink_to(url)
         send(sink, posts(2))
         counts = sink.close()
@@ -233,7 +235,7 @@ def test_posts_wait_until_they_are_due() -> None:
     assert seen == [1_000_000, 4_500_000]
 
 
-@pytest.mark.parametrize("url", ["https://x", "localhost:8080", "http://", ""])
+@pytest.mark.parametrize("url", ["ftp://x", "localhost:8080", "http://", "https:///a", ""])
 def test_an_address_must_be_http(url: str) -> None:
     with pytest.raises(Invalid, match="no address"):
         sink_to(url)

@@ -49,6 +49,9 @@ class Injector:
         self._free_bytes_least = free_bytes_least
         self._chance = random.Random(seed + 1)
         self._stop = threading.Event()
+        self._may_kill = threading.Event()
+        self._may_kill.set()
+        self._waited_s = 0.0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._began_s = 0.0
 
@@ -67,6 +70,13 @@ class Injector:
             self._thread.join()
         self._ballast.unlink(missing_ok=True)
 
+    def breathe(self, *, still: bool) -> None:
+        """Kills wait while all stands `still`; what comes after is as much later."""
+        if still:
+            self._may_kill.clear()
+        else:
+            self._may_kill.set()
+
     @property
     def is_done(self) -> bool:
         return not self._thread.is_alive()
@@ -82,13 +92,26 @@ class Injector:
             "reshard": self._reshard,
         }
         for fault in self.faults:
-            if self._stop.wait(max(0.0, fault.at_s - self._now_s())):
+            if self._stop.wait(max(0.0, fault.at_s + self._waited_s - self._now_s())) or not self._wait_for_breath(
+                fault
+            ):
                 return
             with self.held:
                 try:
                     acts[fault.kind](fault)
                 except Exception as error:  # noqa: BLE001
                     self.problems.append(f"{fault.kind} {fault.role} at {self._now_s():.0f} s: {error}")
+
+    def _wait_for_breath(self, fault: Fault) -> bool:
+        """False if the run ends meanwhile."""
+        began_s = self._now_s()
+        while fault.kind == "kill" and not self._may_kill.wait(0.2):
+            if self._stop.is_set():
+                return False
+        if (waited_s := self._now_s() - began_s) > 1.0:
+            self._waited_s += waited_s
+            self._note("breath", fault.role, began_s)
+        return True
 
     # -- kills ---------------------------------------------------------------------------------------------------
 

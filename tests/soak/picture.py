@@ -177,7 +177,7 @@ def _legend(happened: Sequence[Happened]) -> list[str]:
 def _faults(happened: Sequence[Happened], seconds: float, bottom: float) -> list[str]:
     """Kills, splits and merges as ticks above the panels; what changes the whole node as a band or line through all of them."""
     parts = []
-    for each in happened:
+    for each in (each for each in happened if each.kind in _MARKS):
         colour, x = _MARKS[each.kind][0], _x(each.at_s, seconds)
         if each.kind in ("disk", "check"):
             width = max(_x(each.until_s, seconds) - x, 1.5)

@@ -38,7 +38,10 @@ from tests.soak.injector import Happened, Injector, clock_file
 from tests.soak.schedule import schedule
 
 SAMPLE_S = 3.0
-STUCK_S = 120.0
+BREATH_S = 60.0
+"""So long without the frontier moving, and kills wait for it: a machine on which a start takes longer than the time between two
+kills would prove nothing."""
+STUCK_S = BREATH_S + 120.0
 """So long without an acknowledgement, or without the frontier moving, and not for a full disk: something is stuck."""
 COVERED_S_MAX = 900.0
 RETENTION_S = 180
@@ -80,6 +83,7 @@ class Soak:
         self.figures: dict[str, object] = {}
         self._began_s = 0.0
         self._said_s = float("-inf")
+        self._moved_s = 0.0
 
     def run(self) -> int:
         node, free_bytes_least = self._prepared()
@@ -131,6 +135,7 @@ class Soak:
         checks = [self.seconds * (place + 1) / (self.options.checks + 1) for place in range(self.options.checks)]
         while self._now_s() < self.seconds and not self.wrong:
             self._sample(node, senders)
+            injector.breathe(still=self._now_s() - self._moved_s > BREATH_S)
             self.wrong += [*senders.complaints(), *self._stuck(injector)]
             self._say(senders, injector)
             if checks and self._now_s() >= checks[0]:
@@ -140,6 +145,9 @@ class Soak:
 
     def _sample(self, node: RunningNode, senders: Senders) -> None:
         found = samples.take(node, self._now_s(), senders.acked().posts)
+        known = next((each.epochs for each in reversed(self.samples) if each.epochs is not None), None)
+        if found.epochs is not None and found.epochs != known:
+            self._moved_s = found.at_s
         self.samples.append(found)
         samples.append(self.folder / "samples.ndjson", found)
         ack_log.note(self.folder / "acked.ndjson", found.posts)

@@ -60,6 +60,7 @@ def figures(
         "kills": dict(sorted(Counter(each.what for each in happened if each.kind == "kill").items())),
         **{f"{name}s": kinds[name] for name in ("split", "merge", "check")},
         "clock_steps": kinds["clock"],
+        "kills_waited_s": round(sum(each.until_s - each.at_s for each in happened if each.kind == "breath"), 1),
         "disk_full_s": round(sum(each.until_s - each.at_s for each in happened if each.kind == "disk"), 1),
         "speed_lag_lines": _spread([s.speed_lag for s in samples]),
         "batch_lag_lines": _spread([s.batch_lag for s in samples]),

@@ -33,11 +33,12 @@ class Client:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Invalid(f"`{url}` is no address of a node", hint=f"for example {DEFAULT_URL}")
         self._url = url
         self._key = key_for(url)
-        self._host, self._port = parts.hostname, parts.port or 80
+        self._connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._host, self._port = parts.hostname, parts.port
 
     def get(self, path: str, params: dict[str, str] | None = None) -> Any:
         """The JSON answer of a GET."""
@@ -74,7 +75,7 @@ class Client:
         timeout_s: float | None = ANSWER_TIMEOUT_S,
     ) -> http.client.HTTPResponse:
         """The answer, with its body not read yet; errors of the API are raised. `timeout_s`: of each read."""
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_TIMEOUT_S)
+        connection = self._connect(self._host, self._port, timeout=CONNECT_TIMEOUT_S)
         try:
             connection.connect()
             connection.sock.settimeout(timeout_s)

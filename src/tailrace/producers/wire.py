@@ -1,4 +1,5 @@
-"""One connection to a node for posts of lines, and what became of each: the part that `ship` and `Producer` have in common.
+"""One connection to a node for posts of lines, and what became of each: the part that `produce`, `ship` and `Producer`
+have in common.
 
 Used by one thread at a time. Nothing is sent again here; what the answer means for that is in `Reply.outcome`.
 """

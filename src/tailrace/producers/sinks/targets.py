@@ -7,8 +7,8 @@ from tailrace.producers.sinks.base import Journal, Sink
 from tailrace.producers.spec import RunSpec
 from tailrace.runtime.clock import Clock
 
-KINDS = ("http", "kinesis", "kafka", "file", "stdout")
-_HINT = "http://HOST:PORT, kinesis://STREAM, kafka://HOST:PORT/TOPIC, file://PATH or stdout"
+_SCHEMES = ("http", "https", "kinesis", "kafka", "file", "stdout")
+_HINT = "http:// or https://HOST:PORT, kinesis://STREAM, kafka://HOST:PORT/TOPIC, file://PATH or stdout"
 
 
 def kind_of(target: str) -> str:
@@ -16,9 +16,9 @@ def kind_of(target: str) -> str:
     if target in ("stdout", "-"):
         return "stdout"
     scheme, found, rest = target.partition("://")
-    if not found or scheme not in KINDS or not rest:
+    if not found or scheme not in _SCHEMES or not rest:
         raise Invalid(f"`{target}` is no target", hint=f"use {_HINT}")
-    return scheme
+    return "http" if scheme == "https" else scheme
 
 
 def make_sink(spec: RunSpec, clock: Clock, journal: Journal | None, key: str = "") -> Sink:
