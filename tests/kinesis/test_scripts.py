@@ -79,6 +79,9 @@ def test_producers_and_consumers_while_shards_change(tmp_path: Path) -> None:
     with RunningNode(tmp_path / "data", config=config, host="0.0.0.0") as node:
         assert node.get("/v1/views").status == 401
         client = client_of(node.port)
+        client.create_stream(StreamName=STREAM, ShardCount=3)
+        client.get_waiter("stream_exists").wait(StreamName=STREAM)
+        assert len(client.describe_stream(StreamName=STREAM)["StreamDescription"]["Shards"]) == 3
         found: dict[str, list[dict[str, Any]]] = {}
         stop = threading.Event()
         consumer = Consumer(client_of(node.port), found, stop)
