@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import cbor2
@@ -14,6 +15,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tailrace.ingest.protocols.kinesis.kpl import SubRecord
 from tailrace.testing.node import Answer, RunningNode
@@ -285,7 +288,7 @@ def test_creating_and_deleting(kinesis: Any, blunt: Any) -> None:
     )
     code, message = refused(kinesis, "create_stream", StreamName="another", ShardCount=2)
     assert code == "LimitExceededException"
-    assert 'name = "another"' in message
+    assert "start another node" in message
     assert refused(kinesis, "create_stream", StreamName="another")[0] == "ValidationException"
     assert refused(blunt, "create_stream", StreamName="a b", ShardCount=1)[0] == "ValidationException"
     assert refused(kinesis, "delete_stream", StreamName=STREAM)[0] == "ResourceInUseException"
@@ -421,6 +424,20 @@ def test_records_are_in_the_views_and_the_ledger(kinesis: Any, node: RunningNode
     assert after["balanced"]
 
 
+def test_the_example_of_the_docs_runs(node: RunningNode, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "kinesis.md").read_text()
+    code = page.split("```python\n")[1].split("```")[0]
+    for written, here in (
+        ("http://127.0.0.1:8080", f"http://127.0.0.1:{node.port}"),
+        ('aws_access_key_id="any"', f'aws_access_key_id="{KEY_ID}"'),
+        ('aws_secret_access_key="any"', f'aws_secret_access_key="{SECRET}"'),
+    ):
+        assert written in code
+        code = code.replace(written, here)
+    exec(compile(code, "docs/kinesis.md", "exec"), {})
+    assert "/login b'{" in capsys.readouterr().out
+
+
 # -- CBOR, keys, the door ----------------------------------------------------------------------------------------------
 
 
@@ -516,6 +533,15 @@ def test_everything_else_wants_the_secret(node: RunningNode) -> None:
     page = node.request("GET", "/", None, {"Accept": "text/html"})
     assert page.headers["www-authenticate"].startswith("Basic ")
     assert post(node, line(), {}).status == 401
+
+
+def test_sockets_want_it_too(node: RunningNode) -> None:
+    url = f"ws://127.0.0.1:{node.port}/v1/live"
+    with pytest.raises(InvalidStatus) as error, connect(url):
+        pass
+    assert error.value.response.status_code == 401
+    with connect(url, additional_headers={"Authorization": f"Bearer {SECRET}"}) as socket:
+        assert socket.ping().wait(20)
 
 
 def test_no_log_holds_a_secret(node: RunningNode) -> None:

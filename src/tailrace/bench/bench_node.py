@@ -56,10 +56,10 @@ class LoadReport:
 class Loader:
     """The loader process. Returns once it has made its lines (about two seconds); a context manager that ends it."""
 
-    def __init__(self, port: int, **options: object) -> None:
+    def __init__(self, port: int, module: str = "load", **options: object) -> None:
         words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items() if value]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tailrace.bench.load", f"--port={port}", *words],
+            [sys.executable, "-m", f"tailrace.bench.{module}", f"--port={port}", *words],
             stdout=subprocess.PIPE,
             stdin=subprocess.PIPE,
             text=True,

@@ -73,18 +73,22 @@ def measure(
     on_begin: Callable[[], None] = lambda: None,
     *,
     watched: bool = False,
+    loader: str = "load",
 ) -> Cost:
-    """Load a fresh node once. `on_begin` is called just before the first post. `watched`: a dashboard is open all the time."""
+    """Load a fresh node once. `on_begin` is called just before the first post. `watched`: a dashboard is open all the time.
+
+    `loader`: the module of this package that loads.
+    """
     before_ms = yardstick_ms()
-    with fresh_node(parent, env) as node, Loader(node.port, lines=lines, connections=connections) as loader:
+    with fresh_node(parent, env) as node, Loader(node.port, loader, lines=lines, connections=connections) as loading:
         idle_cpu = _idle(node.pid)
         threads = cpu_by_thread(node.pid)
         on_begin()
         before, busy_s = cpu_by_role(node.pid), machine_busy_s()
         with PeakMemory(node.pid) as memory, Watcher(node.port) if watched else nullcontext():
             started_s = time.monotonic()
-            loader.begin()
-            load = loader.report()
+            loading.begin()
+            load = loading.report()
             acked = cpu_by_role(node.pid)
             visible_s = wait_visible(node, load.lines) - started_s
             covered_s = wait_covered(node, load.lines) - started_s

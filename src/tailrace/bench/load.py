@@ -46,16 +46,19 @@ class Connection:
 
     def post(self, path: str, stamp: str, body: Any) -> tuple[int, float]:
         """Status and the seconds that the node asks to wait; (0, 0.2) if the connection broke."""
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nContent-Type: application/x-ndjson\r\n"
-            f"Tailrace-Producer: {stamp}\r\nContent-Length: {body.nbytes}\r\n\r\n"
-        ).encode()
+        return self.send(
+            path, f"Content-Type: application/x-ndjson\r\nTailrace-Producer: {stamp}\r\n", memoryview(body).cast("B")
+        )
+
+    def send(self, path: str, headers: str, body: memoryview) -> tuple[int, float]:
+        """The same with `headers` of one's own, a line each."""
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n{headers}Content-Length: {body.nbytes}\r\n\r\n"
         try:
             if self._socket is None:
                 self._socket = socket.create_connection(("127.0.0.1", self._port))
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket.sendall(head)
-            self._socket.sendall(memoryview(body).cast("B"))
+            self._socket.sendall(head.encode())
+            self._socket.sendall(body)
             return self._answer(self._socket)
         except OSError:
             self.close()

@@ -49,6 +49,19 @@ def _cost(options: Options) -> list[cost.Cost]:
     return runs
 
 
+def _kinesis(options: Options) -> list[cost.Cost]:
+    """the same by PutRecords of 500 records, bodies as boto3 writes them, through the Kinesis API"""
+    runs = []
+    for number in range(options.runs):
+        runs.append(cost.measure(options.lines, options.connections, options.folder, loader="kinesis_load"))
+        rate = runs[-1].load.lines / runs[-1].load.seconds
+        say(f"run {number + 1}: {runs[-1].cpu_per_million:.2f} CPU s / M records, {rate:,.0f} records/s acknowledged")
+    print(report.table(report.cost_rows(runs)))
+    print()
+    print(report.split(runs), flush=True)
+    return runs
+
+
 def _watched(options: Options) -> list[cost.Cost]:
     """the same, with a dashboard open all the time"""
     count = min(options.runs, WATCHED_RUNS_MAX)
@@ -145,6 +158,7 @@ def _profile(options: Options) -> list[profile.Profile]:
 
 PIECES: dict[str, Callable[[Options], list[Any]]] = {
     "cost": _cost,
+    "kinesis": _kinesis,
     "watched": _watched,
     "visible": _visible,
     "held": _held,

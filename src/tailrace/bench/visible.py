@@ -32,8 +32,8 @@ class Visible:
 
 def measure(runs: int, probes: int, parent: Path | None, rate: int = LIGHT_LINES_PER_S) -> list[Visible]:
     """`runs` times `probes` probes on one fresh node, beside a load of `rate` lines a second."""
-    load = {"rate": rate, "lines_per_post": rate // POSTS_PER_S, "connections": 1}
-    with fresh_node(parent) as node, Loader(node.port, seconds=3600, **load) as loader:
+    load: dict[str, object] = {"rate": rate, "lines_per_post": rate // POSTS_PER_S, "connections": 1}
+    with fresh_node(parent) as node, Loader(node.port, "load", seconds=3600, **load) as loader:
         loader.begin()
         time.sleep(2.0)
         chance = random.Random(7)

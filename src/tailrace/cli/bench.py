@@ -16,7 +16,7 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="[PIECE]...",
-            help="cost, watched, visible, held, keys, queries, history, restart, ship, profile. Without one: all but profile.",
+            help="Of those named above. Without one: all but profile.",
         ),
     ] = None,
     runs: Annotated[int, typer.Option("--runs", min=1, max=100, help="Runs of cost, visible and ship.")] = 5,
@@ -43,6 +43,7 @@ def bench(
     """Measure a node on this machine: fresh ones with default settings, the loader a process on the same cores.
 
     - **cost**: CPU, memory and disk of a million lines, from the first post until views and lake hold them
+    - **kinesis**: the same for a million records through the Kinesis API, 500 a request
     - **watched**: the same, with a dashboard open
     - **visible**: from an acknowledgement until a view shows it, at 1,000 and at 50,000 lines a second
     - **held**: lines a second through to the views for ten minutes, and whether the lag stays flat

@@ -86,6 +86,8 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Tailrace",
             "version": __version__,
+            "description": "`POST /` with `X-Amz-Target: Kinesis_20131202.*` is the Kinesis API, which AWS describes. A node with keys "
+            "wants `Authorization: Bearer SECRET` everywhere but on `/healthz` and `/readyz`, and answers 401 without it.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": _ingest_paths() | _view_paths() | _pin_paths() | _shard_paths() | _record_paths() | _node_paths(),

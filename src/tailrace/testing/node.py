@@ -60,12 +60,13 @@ class RunningNode:
         config: Path | None = None,
         port: int | None = None,
         env: Mapping[str, str] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
         self.log_path = data_dir.with_name(data_dir.name + ".log")
         self._env = dict(env or {})
-        self._arguments = ["--data", str(data_dir), "--listen", f"127.0.0.1:{self.port}"]
+        self._arguments = ["--data", str(data_dir), "--listen", f"{host}:{self.port}"]
         if config is not None:
             self._arguments += ["--config", str(config)]
         self._process: subprocess.Popen[bytes] | None = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import asked, lines, posts, sql, stored, toml, values
+from tests.fuzz.targets import asked, kinesis, lines, posts, sql, stored, toml, values
 
 TARGETS: dict[str, Target] = {
-    target.name: target for module in (lines, posts, asked, values, toml, sql, stored) for target in module.TARGETS
+    target.name: target
+    for module in (lines, posts, kinesis, asked, values, toml, sql, stored)
+    for target in module.TARGETS
 }

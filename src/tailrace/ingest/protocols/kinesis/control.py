@@ -22,6 +22,7 @@ from tailrace.stream.resharding import OPEN_SHARDS_MAX
 
 RETENTION_HOURS_MAX = 8_760
 CONSUMERS_MAX = 20
+ON_DEMAND_SHARDS = 4
 TAGS_MAX = 50
 RESIZES_MAX = 10
 MODE_CHANGES_MAX = 2
@@ -76,11 +77,27 @@ class Control:
             raise validation("ShardCount must be provided for a stream in the PROVISIONED mode.")
         if mode == "ON_DEMAND" and "ShardCount" in given:
             raise argument("ShardCount must not be provided for a stream in the ON_DEMAND mode.")
-        if name == self._of.name:
-            raise in_use(f"Stream {name} under account {self._of.account} already exists.")
-        raise limit(
-            f"This node has one stream, {self._of.name}, and takes no other. To have it under the name {name}, start a node with "
-            f'name = "{name}" in [stream] of tailrace.toml.'
+        kept, shards = self._of.kept, self._of.stream.shards()
+        if kept.name or any(self._of.stream.end(shard.id).next_offset for shard in shards):
+            if name == self._of.name:
+                raise in_use(f"Stream {name} under account {self._of.account} already exists.")
+            raise limit(
+                f"This node has one stream, {self._of.name}, and takes no other. For a stream {name} start another node, on another data "
+                "folder and port."
+            )
+        count = given.get("ShardCount", ON_DEMAND_SHARDS)
+        if count > OPEN_SHARDS_MAX:
+            raise limit(f"This request would exceed the shard limit of the node: {OPEN_SHARDS_MAX} open shards.")
+        scale(self._of.stream, count)
+        closed = [shard for shard in self._of.stream.shards() if shard.closed]
+        before = tuple(s.index for s in closed if not self._of.stream.end(s.id).next_offset)
+        self._change(
+            name=name,
+            created_ms=self._of.now_ms(),
+            hidden=before,
+            mode=mode,
+            tags=_tagged({}, given.get("Tags", {})),
+            record_kib=given.get("MaxRecordSizeInKiB", kept.record_kib),
         )
 
     def _delete_stream(self, given: Given) -> None:

@@ -145,9 +145,9 @@ class Describe:
             case "AT_LATEST":
                 return [s for s in shards if not s.closed]
             case "AT_TRIM_HORIZON":
-                return [s for s in shards if s.created_s * 1000 <= oldest < ended.get(s.id, oldest + 1)]
+                return [s for s in shards if self._of.born_ms(s) <= oldest < ended.get(s.id, oldest + 1)]
             case "AT_TIMESTAMP":
-                return [s for s in shards if s.created_s * 1000 <= at_ms < ended.get(s.id, at_ms + 1)]
+                return [s for s in shards if self._of.born_ms(s) <= at_ms < ended.get(s.id, at_ms + 1)]
             case "FROM_TIMESTAMP":
                 return [s for s in shards if at_ms < ended.get(s.id, at_ms + 1)]
         return shards

@@ -35,7 +35,7 @@ from tailrace.ingest.protocols.kinesis.wire import JsonWire, Wire, wire_of
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.ids import unique_id
 from tailrace.stream.base import StreamBackend
-from tailrace.telemetry.metrics import KINESIS_FAILED_RECORDS, KINESIS_REQUESTS
+from tailrace.telemetry.metrics import INGEST_IN_FLIGHT, KINESIS_FAILED_RECORDS, KINESIS_REQUESTS
 from tailrace.telemetry.registry import Registry
 
 _PUT_RECORDS_MAX = 500
@@ -170,8 +170,12 @@ class KinesisEndpoint:
         return answer
 
     async def _put(self, put: Put) -> list[Any]:
-        async with self._gate.turn():
+        """However many wait, they are served in groups; what bounds them is the bytes of their bodies."""
+        self._metrics.add(INGEST_IN_FLIGHT, 1)
+        try:
             return await self._puts.put(put)
+        finally:
+            self._metrics.add(INGEST_IN_FLIGHT, -1)
 
     # -- the rest --------------------------------------------------------------------------------------------------
 

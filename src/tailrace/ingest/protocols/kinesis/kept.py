@@ -27,9 +27,15 @@ class Consumer(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """`retention_hours`: None until the API has set it. `resized_ms`, `mode_changed_ms`: when, in the last 24 hours, for their limits."""
+    """`name`: what CreateStream has called the stream, empty until it has, and `created_ms` when. `hidden`: numbers of the shards that
+    there were before and that never held a record. `retention_hours`: None until the API has set it. `resized_ms`, `mode_changed_ms`:
+    when, in the last 24 hours, for their limits.
+    """
 
     version: int = VERSION
+    name: str = ""
+    created_ms: int = 0
+    hidden: tuple[int, ...] = ()
     retention_hours: int | None = None
     mode: str = "PROVISIONED"
     record_kib: int = RECORD_KIB

@@ -1,7 +1,7 @@
 """PutRecord and PutRecords: records in, their places out, once they are durable.
 
-The requests that come in while a worker decodes are decoded together next: a request of 500 records costs a third less so, and they
-share batches and commits. Each still gets an answer of its own.
+The requests that come in while others are served are decoded together next, and share batches and commits: four of 500 records cost
+less than half of what they cost one by one. Each still gets an answer of its own.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ from tailrace.telemetry.registry import Registry
 
 GROUP_ROWS_MAX = 8_192
 GROUP_BYTES_MAX = 16 << 20
+GATHER_S = 0.002
+"""How long a group waits for more requests, once others have been served: a group costs milliseconds, whatever its size."""
+STORING_MAX = 2
 
 
 class Entry(msgspec.Struct):
@@ -83,23 +86,38 @@ class Puts:
         self._format = known_format(settings.ingest.format, settings.formats)
         self._options = options_of(settings)
         self._waiting: deque[_Waiting] = deque()
-        self._decoding = False
+        self._decoded = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def put(self, put: Put) -> list[Placed]:
         """What became of each record, in order; an error stands in place of what could not be stored."""
         answer: asyncio.Future[list[Placed]] = asyncio.get_running_loop().create_future()
         self._waiting.append((put, answer))
-        self._begin()
+        if self._serving is None:
+            self._serving = asyncio.create_task(self._serve())
         return await answer
 
-    def _begin(self) -> None:
-        """Decode what waits, unless a group is being decoded: then it is next."""
-        if self._waiting and not self._decoding:
-            self._decoding = True
-            task = asyncio.create_task(self._run(self._take()))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    async def _serve(self) -> None:
+        """Group after group while any request waits. Only full groups are stored while the next is decoded: what costs is the group."""
+        try:
+            while self._waiting:
+                taken = self._take()
+                done = asyncio.create_task(self._run(taken))
+                self._tasks.add(done)
+                done.add_done_callback(self._tasks.discard)
+                await self._decoded.wait()
+                self._decoded.clear()
+                while self._tasks and (not self._is_full() or len(self._tasks) >= STORING_MAX):
+                    await asyncio.wait(self._tasks, timeout=GATHER_S, return_when=asyncio.FIRST_COMPLETED)
+                if not self._is_full():
+                    # Those that have just been answered will be back at once.
+                    await asyncio.sleep(GATHER_S)
+        finally:
+            self._serving = None
+
+    def _is_full(self) -> bool:
+        return sum(len(put.data) for put, _ in self._waiting) >= GROUP_ROWS_MAX
 
     def _take(self) -> list[_Waiting]:
         taken: list[_Waiting] = []
@@ -113,19 +131,17 @@ class Puts:
         return taken
 
     async def _run(self, taken: list[_Waiting]) -> None:
+        """Decode and store one group, and answer its requests."""
         try:
             try:
                 group = await asyncio.get_running_loop().run_in_executor(self._workers, self._start, taken)
             finally:
-                self._decoding = False
-                self._begin()
+                self._decoded.set()
             placed = await self._stored(group)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - each request gets it; the next group must be served
             for _, answer in taken:
                 if not answer.done():
                     answer.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
             return
         at = 0
         for put, answer in taken:

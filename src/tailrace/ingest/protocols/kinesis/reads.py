@@ -109,6 +109,9 @@ class Reads:
         records: list[dict[str, Any]] = []
         size, behind_ms = 0, 0
         for block, first in self._blocks(shard.id, offset):
+            if len(records) >= limit:
+                self._keep(shard.id, first, block)
+                break
             taken, bytes_taken = _records(
                 shard, block, first, limit - len(records), BYTES_MAX - size, not records, wire
             )
@@ -119,11 +122,11 @@ class Reads:
             if offset <= block.last_offset:
                 self._keep(shard.id, offset, block)
                 break
-        end = self._of.stream.end(shard.id).next_offset
-        offset = max(offset, 0)
-        if offset >= end:
-            behind_ms = 0
-        return Page(records, offset, behind_ms, closed and offset >= end)
+        stands = self._of.stream.end(shard.id)
+        if not records:
+            offset = max(offset, stands.earliest_offset)
+        at_tip = offset >= stands.next_offset
+        return Page(records, offset, 0 if at_tip else behind_ms, closed and at_tip)
 
     def _blocks(self, shard: str, offset: int) -> Iterator[tuple[Block, int]]:
         """Blocks from `offset` on, each with the offset to begin at in it."""

@@ -1,7 +1,7 @@
 """The stream under the names that the API uses: ARNs, shards as AWS describes them, sequence numbers, retention.
 
-A node has one stream, `[stream] name` of the settings. Region and account of an ARN that a client sends: the account must be the node's,
-the region is not looked at.
+A node has one stream. It has the name that CreateStream gave it before the first record came in, else `[stream] name` of the settings.
+Region and account of an ARN that a client sends: the account must be the node's, the region is not looked at.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tailrace.errors import Invalid
 from tailrace.ingest.protocols.kinesis.errors import argument, not_found
 from tailrace.ingest.protocols.kinesis.kept import Consumer, Kept, KeptFile
 from tailrace.model.sequence import offset_of, sequence_number
-from tailrace.model.shard import Shard
+from tailrace.model.shard import Shard, shard_id
 from tailrace.runtime.clock import Clock
 from tailrace.stream.base import StreamBackend
 from tailrace.stream.resharding import children_of
@@ -40,7 +40,7 @@ class TheStream:
 
     @property
     def name(self) -> str:
-        return self.settings.stream.name
+        return self.kept.name or self.settings.stream.name
 
     @property
     def account(self) -> str:
@@ -56,7 +56,7 @@ class TheStream:
 
     @property
     def created_ms(self) -> int:
-        return min(shard.created_s for shard in self.stream.shards()) * 1000
+        return self.kept.created_ms or min(shard.created_s for shard in self.stream.shards()) * 1000
 
     @property
     def identity(self) -> str:
@@ -95,11 +95,11 @@ class TheStream:
     def no_stream(self, name: str, account: str | None = None) -> Exception:
         return not_found(f"Stream {name} under account {account or self.account} not found.")
 
-    def shard(self, shard_id: str) -> Shard:
+    def shard(self, name: str) -> Shard:
         """Raises ResourceNotFoundException."""
-        found = next((s for s in self.stream.shards() if s.id == shard_id), None)
+        found = next((s for s in self.stream.shards() if s.id == name), None)
         if found is None:
-            raise not_found(f"Shard {shard_id} in stream {self.name} under account {self.account} does not exist")
+            raise not_found(f"Shard {name} in stream {self.name} under account {self.account} does not exist")
         return found
 
     def consumer_arn(self, consumer: Consumer) -> str:
@@ -132,10 +132,20 @@ class TheStream:
         born = {s.id: s.created_s for s in shards}
         return {parent: min(born[child] for child in ids) * 1000 for parent, ids in children_of(shards).items()}
 
+    def born_ms(self, shard: Shard) -> int:
+        """When it was opened: with the stream, unless it came from a split or a merge since."""
+        return shard.created_s * 1000 if self._parents(shard) else min(self.created_ms, shard.created_s * 1000)
+
+    def _parents(self, shard: Shard) -> list[str]:
+        hidden = {shard_id(index) for index in self.kept.hidden}
+        return [parent for parent in shard.parents if parent not in hidden]
+
     def listed(self) -> list[Shard]:
-        """Those whose records are within the retention, by index."""
+        """Those whose records are within the retention, by index; none from before the stream was created."""
+        hidden = set(self.kept.hidden)
         ended, horizon = self.closed_ms(), self.now_ms() - self.retention_hours() * HOUR_S * 1000
-        return [s for s in self.stream.shards() if not s.closed or ended.get(s.id, horizon + 1) > horizon]
+        shards = [s for s in self.stream.shards() if s.index not in hidden]
+        return [s for s in shards if not s.closed or ended.get(s.id, horizon + 1) > horizon]
 
     def described(self, shard: Shard) -> dict[str, Any]:
         numbers = {"StartingSequenceNumber": sequence_number(shard, -1)}
@@ -147,7 +157,7 @@ class TheStream:
             "SequenceNumberRange": numbers,
         }
         names = ("ParentShardId", "AdjacentParentShardId")
-        return found | dict(zip(names, shard.parents, strict=False))
+        return found | dict(zip(names, self._parents(shard), strict=False))
 
     def offset(self, shard: Shard, number: str) -> int | None:
         """The offset of a sequence number of the shard, -1 for the one it begins with; None if it is none of the shard."""

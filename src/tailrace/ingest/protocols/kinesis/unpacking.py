@@ -49,7 +49,7 @@ def unpacked(puts: Sequence[_Put], shards: Sequence[Shard]) -> Rows:
         hashes |= {len(data) + row: hashed for row, hashed in put.hash_keys.items()}
         data += put.data
         keys += put.keys
-    if not any(each.startswith(MAGIC) for each in data):
+    if MAGIC not in {each[: len(MAGIC)] for each in data}:
         return Rows(data, keys, hashes, None)
     return _taken_apart(Rows(data, keys, hashes, None), shards)
 

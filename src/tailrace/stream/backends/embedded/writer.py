@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from tailrace.config.settings import StreamSettings
 from tailrace.errors import Backpressure, InternalError, ShardClosed, TailraceError, Unavailable
-from tailrace.model.fields import BLOCK_RAW_SCHEMA
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.storage_errors import translate
 from tailrace.stream.backends.embedded.commit import Committed, Draft, FileClosed, Pending, commit
@@ -28,7 +27,7 @@ from tailrace.stream.backends.embedded.schema import connect_writer
 from tailrace.stream.backends.embedded.turn import OpenFile, ShardEnded
 from tailrace.stream.base import Appended, ShardBatch
 from tailrace.stream.checks import BatchCheck, line_numbers
-from tailrace.stream.codec import dead_count, encode, encode_raw, plain
+from tailrace.stream.codec import dead_count, encode, encode_raw
 from tailrace.stream.hashing import hashed
 
 SMALL_ROWS = 1024
@@ -124,14 +123,7 @@ class ShardWriter:
             halves = encode(batch.columns), encode_raw(batch.raw)
             dead, rows = dead_count(batch.columns), hashed(batch.columns)
             return Pending(batch, lines, dead, size, future, halves, rows, known)
-        small = ShardBatch(
-            batch.shard_id,
-            plain(batch.columns, self._schema),
-            plain(batch.raw, BLOCK_RAW_SCHEMA),
-            batch.lines,
-            batch.producer,
-        )
-        return Pending(small, lines, dead_count(small.columns), size, future, identities=known)
+        return Pending(batch, lines, dead_count(batch.columns), size, future, identities=known)
 
     @property
     def alive(self) -> bool:
