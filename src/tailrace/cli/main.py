@@ -20,6 +20,7 @@ from tailrace.cli import (
     endpoints,
     explain,
     formats,
+    import_,
     pins,
     produce,
     query,
@@ -73,6 +74,7 @@ app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(shards.app, name="shards")
 app.add_typer(formats.app, name="formats")
 app.add_typer(endpoints.app, name="endpoints")
+app.add_typer(import_.app, name="import")
 app.command("produce")(ending_with_reader(produce.produce))
 app.command("ship")(ending_with_reader(ship.ship))
 app.command("backup")(ending_with_reader(backup.backup))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import asked, lines, posts, sql, stored, toml, values
+from tests.fuzz.targets import asked, lines, posts, sql, stored, toml, values, ways_in
 
 TARGETS: dict[str, Target] = {
-    target.name: target for module in (lines, posts, asked, values, toml, sql, stored) for target in module.TARGETS
+    target.name: target
+    for module in (lines, posts, asked, values, toml, sql, stored, ways_in)
+    for target in module.TARGETS
 }
