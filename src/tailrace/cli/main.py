@@ -20,6 +20,7 @@ from tailrace.cli import (
     endpoints,
     explain,
     formats,
+    import_,
     pins,
     produce,
     profile,
@@ -78,6 +79,7 @@ app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(produce.app, name="produce")
 app.command("verify")(ending_with_reader(verify.verify))
 app.add_typer(profile.app, name="profile")
+app.add_typer(import_.app, name="import")
 app.command("ship")(ending_with_reader(ship.ship))
 app.command("backup")(ending_with_reader(backup.backup))
 app.command("restore")(ending_with_reader(backup.restore))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tailrace.producers.ship.shipper import Shipped, Shipper
     from tailrace.producers.ship.standard_input import PipeShipper
 
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 COMPRESSIONS = ("auto", "none", "gzip", "zstd")
 
 
@@ -133,10 +134,13 @@ def ship(
     else:
         _check_files(files, once=once)
         shipper = ship_files(files, options, clock, tell)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda number, frame: shipper.stop.set())
-    with console(stderr=True).status("looking at the files") as status:
-        shipped = shipper.run(_watch(status, as_json=as_json))
+    before = {number: signal.signal(number, lambda number, frame: shipper.stop.set()) for number in ENDING}
+    try:
+        with console(stderr=True).status("looking at the files") as status:
+            shipped = shipper.run(_watch(status))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if as_json:
         print_json(shipped.as_json())
     else:
@@ -193,7 +197,7 @@ def _teller() -> Callable[[str], None]:
     return tell
 
 
-def _watch(status: Status, *, as_json: bool) -> Callable[[Shipped], None]:
+def _watch(status: Status) -> Callable[[Shipped], None]:
     def watch(shipped: Shipped) -> None:
         text = (
             f"{shipped.accepted + shipped.dead_lettered:,} lines   {shipped.bytes_acked / 1e6:,.1f} MB   "

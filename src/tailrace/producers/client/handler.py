@@ -61,7 +61,7 @@ class LogHandler(logging.Handler):
         found: dict[str, Any] = {
             "timestamp": iso(round(record.created * 1e6)),
             "level": record.levelname,
-            "message": self.format(record) if self.formatter else record.getMessage(),
+            "message": self.format(record) if self._formats() else record.getMessage(),
             "logger": record.name,
             "file": record.pathname,
             "line": record.lineno,
@@ -75,6 +75,10 @@ class LogHandler(logging.Handler):
             found["stack"] = record.stack_info
         found.update((name, value) for name, value in vars(record).items() if name not in _OWN)
         return found
+
+    def _formats(self) -> bool:
+        """`logging.basicConfig` gives its own format to every handler; its parts are fields here already."""
+        return self.formatter is not None and getattr(self.formatter, "_fmt", None) != logging.BASIC_FORMAT
 
     def flush(self) -> None:
         """Wait until what was logged by now is acknowledged, for at most some seconds."""
