@@ -51,11 +51,10 @@ class Fleet:
         *,
         manifest: Path | None,
         patience_s: float,
-        settled: frozenset[int] = frozenset(),
-        only: frozenset[int] | None = None,
     ) -> None:
         self._spec, self._clock, self._manifest = spec, clock, manifest
-        self._settled, self._only, self._patience_s = settled, only, patience_s
+        self._patience_s = patience_s
+        self._settled: frozenset[int] = frozenset()
         self._stop_s: float | None = None
         self._lock = threading.RLock()
         self.restarts = 0
@@ -153,7 +152,6 @@ class Fleet:
             report=writer,
             patience_s=self._patience_s,
             settled=self._of(place, self._settled),
-            only=None if self._only is None else self._of(place, self._only),
         )
         _tell(running, given)
         threading.Thread(target=self._listen, args=(place, running, reader), daemon=True).start()
