@@ -58,7 +58,11 @@ def verify(
 
     read = [read_manifest(path) for path in manifests]
     expected = expect(read)
-    client = Client(_node(to, [manifest.begin.spec.target for manifest in read]))
+    node = _node(to, [manifest.begin.spec.target for manifest in read])
+    if any(manifest.begin.spec.target != node for manifest in read):
+        # What another node's ledger said before the run tells nothing of this one.
+        expected.ledger = None
+    client = Client(node)
     verdict = _verdict(client, expected, duration_us(wait) / 1e6, covered=covered)
     if as_json:
         print_json(_as_json(verdict))
