@@ -243,6 +243,19 @@ def test_what_is_no_log_is_an_error(tmp_path: Path, text: str, says: str) -> Non
         learn(tmp_path / "nothing")
 
 
+def test_what_was_learned_with_others_can_be_made_and_learned_again(tmp_path: Path) -> None:
+    lines = [f'{{"timestamp": {1_795_000_000 + n}, "endpoint": "/p{n % 70}x", "status": 200}}' for n in range(2_000)]
+    path = tmp_path / "many.ndjson"
+    path.write_text("\n".join(lines))
+    first = learn(path)
+    assert first.profile.endpoints[-1].path == "/(other)"
+    again = tmp_path / "again.ndjson"
+    again.write_bytes(made(first.profile, range(50), 400))
+    second = learn(again, 20)
+    assert sum(each.path == "/(other)" for each in second.profile.endpoints) == 1
+    assert parse_profile(profile_toml(second.profile), "x").mix().sum() == pytest.approx(1)
+
+
 def test_a_thing_compared_with_itself_is_the_same_and_the_picture_is_xml(tmp_path: Path) -> None:
     import xml.etree.ElementTree as ET
 
