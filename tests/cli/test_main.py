@@ -58,7 +58,7 @@ WRONG_USAGE = [
     ("query --json --csv x", "`--json` and `--csv` are given both"),
     ("tail --url ftp://x", "`ftp://x` is no address of a node"),
     ("tail --limit 5000", "Invalid value for '--limit'"),
-    ("produce --rate 0", "Invalid value for '--rate'"),
+    ("produce --to stdout --rate 0", "rate `0` is not possible"),
 ]
 
 

@@ -233,19 +233,17 @@ def test_orders_are_obeyed_by_all_processes_and_stand_in_the_manifest(node: Runn
 
 
 @pytest.mark.slow
-def test_a_node_that_is_away_is_waited_for(tmp_path: Path) -> None:
-    node = RunningNode(tmp_path / "data")
-    with node:
-        words = ("--rate", "1000", "--processes", "2", "--duration", "4s", "--patience", "60s")
-        with Producing(tmp_path, "away", url(node), *words) as producing:
-            eventually("acknowledgements", lambda: producing.acked() > 5)
-            node.kill_all()
-            eventually("posts without an answer", lambda: len(read_manifest(producing.manifest).in_doubt) > 3)
-            node.start()
-            code, counts = producing.result()
-        assert (code, counts["sent"], counts["acked"]) == (0, 4_000, 4_000)
-        assert counts["retries"] > 0
-        assert verified(producing.manifest)[0] == 0
+def test_a_node_that_is_away_is_waited_for(node: RunningNode, tmp_path: Path) -> None:
+    words = ("--rate", "1000", "--processes", "2", "--duration", "4s", "--patience", "60s")
+    with Producing(tmp_path, "away", url(node), *words) as producing:
+        eventually("acknowledgements", lambda: producing.acked() > 5)
+        node.kill_all()
+        eventually("posts without an answer", lambda: len(read_manifest(producing.manifest).in_doubt) > 3)
+        node.start()
+        code, counts = producing.result()
+    assert (code, counts["sent"], counts["acked"]) == (0, 4_000, 4_000)
+    assert counts["retries"] > 0
+    assert verified(producing.manifest)[0] == 0
 
 
 def test_verify_names_what_is_missing_and_what_is_doubled(node: RunningNode, tmp_path: Path) -> None:

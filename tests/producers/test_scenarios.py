@@ -136,6 +136,15 @@ def test_adding_an_event_changes_nothing_else() -> None:
         assert np.array_equal(one.response_us[kept], other.response_us[kept])
 
 
+def test_events_of_history_are_told_in_its_own_time() -> None:
+    """An hour in a second: an outage of its middle third is of twenty minutes."""
+    timeline = Timeline((Change(0, 5_000.0),), events_of("outage", 3_600, SHOP))
+    model = Traffic(SHOP, timeline, seed=3, times=Times(START_US, START_US, 3_600.0))
+    refused = np.concatenate([r.at_us[r.status == 503] for r in map(model.requests, range(10))])
+    assert refused.min() >= START_US + 1_080_000_000
+    assert refused.max() < START_US + 2_520_000_000
+
+
 def test_a_timeline_combines_scenarios(tmp_path: Path) -> None:
     path = tmp_path / "t.toml"
     path.write_text(

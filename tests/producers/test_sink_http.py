@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from tailrace.errors import Invalid
+from tailrace.errors import InternalError, Invalid
 from tailrace.producers.backoff import LONGEST_S, backoff_s
 from tailrace.producers.feed import Post, feed
+from tailrace.producers.sinks.base import Acked
 from tailrace.producers.sinks.http import HttpSink
 from tailrace.producers.worker import Producer
 from tailrace.runtime.clock import ManualClock, SystemClock
@@ -248,3 +249,25 @@ def test_pauses_grow_differ_by_producer_and_respect_the_server() -> None:
     assert len({backoff_s(3, f"p{n}") for n in range(20)}) == 20
     assert backoff_s(1, "a", 3.0) >= 3.0
     assert backoff_s(1, "a", 1e9) <= 75
+
+
+class FullDisk:
+    """A journal."""
+
+    def acked(self, post: Post, n: int, acked: Acked) -> None:
+        raise OSError("no space left")
+
+    refused = left_open = lambda self, post, n, problem: None
+
+
+def test_a_journal_that_cannot_be_written_is_raised_and_not_waited_for() -> None:
+    def until_it_fails(sink: HttpSink) -> None:
+        while sink.put(Post(b"{}\n", 1, 0), threading.Event()):
+            pass
+
+    with serving(lambda stamp, lines, attempt: accept(lines)) as (_, url):
+        sink = sink_to(url, journal=FullDisk())
+        with pytest.raises(InternalError, match="no space left"):
+            until_it_fails(sink)
+        with pytest.raises(InternalError, match="no space left"):
+            sink.close()

@@ -19,7 +19,7 @@ PLAIN_S = 10.0
 LIVE_S = 0.25
 MANIFESTS = "tailrace-manifests"
 
-app = typer.Typer(help="Send made-up traffic whose exact totals are known, and count what became of each line.")
+app = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)
@@ -114,6 +114,7 @@ def produce(
     from tailrace.model.window import duration_us
     from tailrace.producers.conductor import Conductor
     from tailrace.producers.control import Ear
+    from tailrace.producers.sinks.targets import kind_of
     from tailrace.runtime.clock import SystemClock
 
     asked = Asked(
@@ -123,19 +124,22 @@ def produce(
     planned = plan(asked)
     patience_s = duration_us(patience) / 1e6
     path = None if no_manifest else manifest or _manifest_path(planned.spec.run)
-    with Conductor(
-        planned.spec, SystemClock(), path, planned.ledger, patience_s, key_for(planned.spec.target)
-    ) as conductor:
-        with Ear(planned.spec.run, conductor.obey):
+    key = key_for(planned.spec.target)
+    with Conductor(planned.spec, SystemClock(), path, planned.ledger, patience_s, key) as conductor:
+        with Ear(planned.spec.run, conductor.obey) as ear:
+            if ear.problem and not as_json:
+                console(stderr=True).print(f"[yellow]no orders can be given:[/] {ear.problem}", soft_wrap=True)
             conductor.begin(planned.since_us)
             whole = _Watch(conductor, patience_s, as_json=as_json).run()
         counts, seconds = conductor.end(whole=whole)
-    if as_json:
+    lines_on_stdout = kind_of(planned.spec.target) == "stdout"
+    if as_json and not lines_on_stdout:
         print_json(_result(counts, seconds, planned.spec.run, path))
-    elif planned.spec.target != "stdout":
-        console().print(_summary(counts, seconds), soft_wrap=True)
+    else:
+        out = console(stderr=lines_on_stdout)
+        out.print(_summary(counts, seconds), soft_wrap=True)
         if path is not None:
-            console().print(f"manifest: {path}\n  next: tailrace verify {path}", soft_wrap=True)
+            out.print(f"manifest: {path}\n  next: tailrace verify {path}", soft_wrap=True)
     if counts.failed or counts.sent != counts.acked:
         raise typer.Exit(BAD_ANSWER)
 

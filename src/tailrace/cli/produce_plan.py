@@ -67,7 +67,7 @@ def plan(asked: Asked) -> Planned:
     profile = _profile(asked)
     since_us, speed, length_us = _times(asked)
     slots = slots_of(length_us)
-    events = events_of(asked.scenario, length_us / 1e6, profile)
+    events = events_of(asked.scenario, length_us * speed / 1e6, profile)
     spec = RunSpec(
         run=unique_id()[:8],
         seed=asked.seed,

@@ -105,7 +105,8 @@ class Conductor:
 
     def situation(self) -> str:
         """What is going wrong now, for people."""
-        return "; ".join(event.title for _, event, _ in self.spec.timeline.active(self.elapsed_s))
+        elapsed_s = self.elapsed_s * self.spec.times.speed
+        return "; ".join(event.title for _, event, _ in self.spec.timeline.active(elapsed_s))
 
     # -- Orders ------------------------------------------------------------------------------------------------------
 
@@ -159,14 +160,14 @@ class Conductor:
         self.fleet.follow(self.spec.timeline.with_change(Change(slot, rate)))
 
     def _add_event(self, name: str, rest: dict[str, str], slot: int) -> None:
-        from_s = slot * SLOT_US / 1e6
+        from_s = self.spec.times.elapsed_s(slot)
         length_s = duration_us(rest.pop("for", "1m")) / 1e6
         event = make_event(name, from_s, from_s + length_s, rest, self.spec.profile)
         self._label(event, self.spec.times)
         self.fleet.follow(self.spec.timeline.with_event(event))
 
     def _label(self, event: Event, times: Times) -> None:
-        at = [times.event_us + round(s * 1e6 * times.speed) for s in (event.from_s, event.to_s)]
+        at = [times.event_us + round(seconds * 1e6) for seconds in (event.from_s, event.to_s)]
         struck = [self.spec.profile.endpoints[place].path for place in event.endpoints]
         parameters = dict(event.parameters)
         self._write(Label(event.scenario, iso(at[0]), iso(at[1]), struck, parameters, SCENARIOS[event.scenario].about))

@@ -27,28 +27,40 @@ def control_folder() -> Path:
 
 
 class Ear:
-    """A context manager; `obey` is called in threads of its own. What it raises is the answer."""
+    """A context manager; `obey` is called in threads of its own. What it raises is the answer.
+
+    `problem`: why nothing can be told, where the socket could not be made: a run goes on without it.
+    """
 
     def __init__(self, run: str, obey: Obey, folder: Path | None = None) -> None:
         self._path = (folder or control_folder()) / f"{run}.sock"
         self._obey = obey
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.problem = ""
 
     def __enter__(self) -> Self:
+        try:
+            self._open()
+        except OSError as error:
+            self.problem = f"`{self._path}` cannot be listened at: {error}; XDG_RUNTIME_DIR names another folder"
+        else:
+            threading.Thread(target=self._listen, name="control", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+        if not self.problem:
+            self._path.unlink(missing_ok=True)
+
+    def _open(self) -> None:
         folder = self._path.parent
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
-            raise Invalid(f"`{folder}` belongs to somebody else", hint="set XDG_RUNTIME_DIR to a folder of yours")
+            raise PermissionError("the folder belongs to somebody else")
         folder.chmod(0o700)
         self._path.unlink(missing_ok=True)
         self._socket.bind(str(self._path))
         self._socket.listen(8)
-        threading.Thread(target=self._listen, name="control", daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._path.unlink(missing_ok=True)
-        self._socket.close()
 
     def _listen(self) -> None:
         while True:

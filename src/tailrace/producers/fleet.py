@@ -51,13 +51,11 @@ class Fleet:
         *,
         manifest: Path | None,
         patience_s: float,
-        settled: frozenset[int] = frozenset(),
-        only: frozenset[int] | None = None,
         key: str = "",
     ) -> None:
         self._spec, self._clock, self._manifest = spec, clock, manifest
-        self._settled, self._only, self._patience_s = settled, only, patience_s
-        self._key = key
+        self._patience_s, self._key = patience_s, key
+        self._settled: frozenset[int] = frozenset()
         self._stop_s: float | None = None
         self._lock = threading.RLock()
         self.restarts = 0
@@ -155,7 +153,6 @@ class Fleet:
             report=writer,
             patience_s=self._patience_s,
             settled=self._of(place, self._settled),
-            only=None if self._only is None else self._of(place, self._only),
             key=self._key,
         )
         _tell(running, given)

@@ -39,7 +39,7 @@ ORPHANED_S = 5.0
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """Process `process` of `spec.processes`. `settled`: posts that need no sending; `only`: if given, nothing but these is sent.
+    """Process `process` of `spec.processes`. `settled`: posts that need no sending.
 
     `report`: a file descriptor. `manifest`: empty for none. `key`: what the node is shown; in no manifest.
     """
@@ -50,7 +50,6 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     report: int
     patience_s: float
     settled: list[int] = []
-    only: list[int] | None = None
     key: str = ""
 
 
@@ -89,7 +88,6 @@ class Process:
         self._keyed = kind_of(self._spec.target) in ("kinesis", "kafka")
         self._paths = [endpoint.path for endpoint in self._spec.profile.endpoints]
         self._settled = frozenset(given.settled)
-        self._only = None if given.only is None else frozenset(given.only)
         self._again: deque[Post] = deque()
         self.stop = threading.Event()
         self.slot = given.process
@@ -133,7 +131,8 @@ class Process:
     def _posts(self, slot: int, due_us: int) -> Iterator[Post]:
         """Those of a slot that are still to be sent, each in the manifest before it is given away."""
         lines = self._traffic.lines_in(slot)
-        wanted = [part for part in range(-(-lines // LINES_A_POST_MAX)) if self._is_wanted(post_number(slot, part))]
+        parts = range(-(-lines // LINES_A_POST_MAX))
+        wanted = [part for part in parts if post_number(slot, part) not in self._settled]
         if not wanted:
             return
         draft = self._traffic.requests(slot)
@@ -150,9 +149,6 @@ class Process:
             self._manifest.begun(n, truth)
         keys = [self._paths[place] for place in piece.endpoint.tolist()] if self._keyed else None
         return Post(self._renderer.body(piece, n), truth.lines, due_us, n, dead=truth.dead_lines, keys=keys)
-
-    def _is_wanted(self, n: int) -> bool:
-        return n not in self._settled and (self._only is None or n in self._only)
 
     def _send(self, post: Post) -> bool:
         sent = wait_until(post.due_us, self._clock, self.stop) and self._sink.put(post, self.stop)

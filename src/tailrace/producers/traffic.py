@@ -40,6 +40,10 @@ class Times:
         """Wall time at which the newest request of a slot has happened."""
         return self.start_us + (slot + 1) * SLOT_US
 
+    def elapsed_s(self, slot: int) -> float:
+        """Seconds of event time from the start of the run to a slot's beginning; events are told in these."""
+        return slot * SLOT_US * self.speed / 1e6
+
     def slot_event_us(self, slot: int) -> int:
         """Event time of a slot's beginning."""
         return self.event_us + round(slot * SLOT_US * self.speed)
@@ -89,7 +93,7 @@ class Traffic:
             effects.aim(draft, event, generator(self._seed, slot, _EFFECTS + number))
         draft.status = self._draw_status(draft.endpoint, chance.random(n))
         draft.response_us = self._draw_times(draft.endpoint, chance.integers(0, TABLE_STEPS << 16, n))
-        elapsed_s = self.timeline.within(slot * SLOT_US / 1e6)
+        elapsed_s = self.timeline.within(self.times.elapsed_s(slot))
         for number, event, intensity in active:
             effects.apply(draft, event, intensity, elapsed_s, generator(self._seed, slot, _EFFECTS + number))
         return draft
@@ -100,7 +104,7 @@ class Traffic:
         return bool(again) and bool(generator(self._seed, slot, _AGAIN + part).random() < max(again))
 
     def _active(self, slot: int) -> list[tuple[int, Any, float]]:
-        return self.timeline.active(slot * SLOT_US / 1e6)
+        return self.timeline.active(self.times.elapsed_s(slot))
 
     def _normal_in(self, slot: int) -> int:
         change = self.timeline.change_at(slot)

@@ -14,7 +14,7 @@ TAIL_FROM = 0.95
 KS_MAX = 0.05
 """A formula that is further off than this, and further than chance explains, is replaced by quantiles."""
 _TAIL_LONGER = 1.15
-_POINTS = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)
+_POINTS = (0.0, 0.01, *(n / 20 for n in range(1, 20)), 0.98, 0.99, 0.995, 0.999, 1.0)
 _LEAST_MS = 0.001
 _GRID = np.arange(1, 2000) / 2000
 

@@ -45,7 +45,7 @@ def learn(path: Path, endpoints: int = ENDPOINTS) -> Learned:
     kept = [name for name, _ in Counter(named).most_common(endpoints)]
     known = set(kept)
     paths = [name if name in known else OTHER for name in named]
-    if len(known) < len(set(named)):
+    if len(known) < len(set(named)) and OTHER not in known:
         kept.append(OTHER)
     times: dict[str, list[float]] = defaultdict(list)
     for name, took in zip(paths, base.took, strict=True):
@@ -102,7 +102,7 @@ def _whole(profile: Profile) -> Profile:
     shares = [round(each.share, 5) for each in profile.endpoints]
     shares[0] = round(shares[0] + 1 - sum(shares), 5)
     named = (replace(each, share=share) for each, share in zip(profile.endpoints, shares, strict=True))
-    return replace(profile, endpoints=tuple(each for each in named if each.share > 0 or len(shares) == 1))
+    return replace(profile, endpoints=tuple(named))
 
 
 def _addresses(base: Base) -> Addresses:

@@ -11,7 +11,7 @@ RAMP_SHARE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Seconds since the start of the run. `endpoints`: places in the profile of those that it strikes; empty: all or none.
+    """Seconds of event time since the start of the run. `endpoints`: places in the profile of those that it strikes; empty: all or none.
 
     `title`: what is going on, for people.
     """

@@ -56,7 +56,7 @@ class Timeline:
 
 
 def events_of(asked: str, duration_s: float, profile: Profile) -> tuple[Event, ...]:
-    """Of a scenario's name, or of a timeline's file. Raises Invalid for what is neither."""
+    """Of a scenario's name, or of a timeline's file. `duration_s`: of the run, in event time. Raises Invalid for what is neither."""
     if asked.endswith(".toml") or "/" in asked:
         return read_events(Path(asked), duration_s, profile)
     scenario = SCENARIOS.get(asked)

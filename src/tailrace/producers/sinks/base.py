@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tailrace.errors import InternalError
 from tailrace.producers.backoff import backoff_s
 from tailrace.producers.feed import Post
 from tailrace.producers.tally import SinkCounts, Tally
@@ -82,6 +83,7 @@ class Sink:
         self._give_up = threading.Event()
         self._tally = Tally()
         self._next_n = 0
+        self._broken: BaseException | None = None
         self._threads = [threading.Thread(target=self._run, name=f"sink-{i}", daemon=True) for i in range(connections)]
         for thread in self._threads:
             thread.start()
@@ -91,9 +93,10 @@ class Sink:
         raise NotImplementedError
 
     def put(self, post: Post, stop: threading.Event) -> bool:
-        """See feed.Sink."""
+        """See feed.Sink. Raises InternalError once a thread has failed, such as for want of room for the manifest."""
         n = self._next_n if post.n is None else post.n
         while not stop.is_set():
+            self._check()
             try:
                 self._queue.put(Parcel(n, post), timeout=0.1)
             except queue.Full:
@@ -102,6 +105,10 @@ class Sink:
             self._tally.sent(post.lines)
             return True
         return False
+
+    def _check(self) -> None:
+        if self._broken is not None:
+            raise InternalError(f"posts can be sent no more: {self._broken}") from self._broken
 
     def counts(self) -> SinkCounts:
         """As of now, from any thread."""
@@ -115,11 +122,17 @@ class Sink:
     def close(self, timeout_s: float = 10.0) -> SinkCounts:
         """Send what was put, for at most `timeout_s`; what is not acknowledged by then is counted as failed."""
         self.give_up_after(timeout_s)
-        for _ in self._threads:
-            self._queue.put(None)
+        for thread in self._threads:
+            while thread.is_alive() and self._broken is None:
+                try:
+                    self._queue.put(None, timeout=0.1)
+                    break
+                except queue.Full:
+                    continue
         for thread in self._threads:
             thread.join(timeout_s + CLOSE_S_MAX)
         self._give_up.set()
+        self._check()
         return self.counts()
 
     def give_up_after(self, seconds: float) -> None:
@@ -137,6 +150,9 @@ class Sink:
         try:
             while (parcel := self._queue.get()) is not None:
                 self._deliver(link, parcel)
+        except BaseException as error:  # noqa: BLE001 - whoever puts raises it: a thread that is gone would be waited for
+            self._broken = error
+            self._give_up.set()
         finally:
             link.close()
 
