@@ -26,8 +26,8 @@ def java(name: str) -> list[str]:
 
 
 @contextmanager
-def server(command: Sequence[str], folder: Path, ready: Callable[[], bool]) -> Iterator[Path]:
-    """Runs in `folder` until the end; begins once `ready` (asked again and again). Gives the file of what it says."""
+def server(command: Sequence[str], folder: Path, ready: Callable[[], bool]) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs in `folder` until the end; begins once `ready` (asked again and again). What it says is in `server.log` there."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "server.log"
     with log.open("wb") as said:
@@ -39,7 +39,7 @@ def server(command: Sequence[str], folder: Path, ready: Callable[[], bool]) -> I
 
     try:
         until(alive_and_ready, lambda: log.read_text(errors="replace")[-3000:])
-        yield log
+        yield process
     finally:
         process.terminate()
         try:

@@ -7,6 +7,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -16,9 +17,17 @@ from tailrace.testing.node import free_port
 from tests.engines.jvm import java, server
 
 
+@dataclass(frozen=True)
+class Broker:
+    """`address`: HOST:PORT."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+
 @contextmanager
-def broker(folder: Path, topics: dict[str, int]) -> Iterator[str]:
-    """`topics`: partitions by name. Gives its address, `HOST:PORT`."""
+def broker(folder: Path, topics: dict[str, int]) -> Iterator[Broker]:
+    """`topics`: partitions by name."""
     folder.mkdir(parents=True)
     port, controller = free_port(), free_port()
     address, settings = f"127.0.0.1:{port}", folder / "server.properties"
@@ -27,11 +36,11 @@ def broker(folder: Path, topics: dict[str, int]) -> Iterator[str]:
     format_storage = [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)]
     subprocess.run(format_storage, check=True, capture_output=True, stdin=subprocess.DEVNULL)
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
-    with server([*command, "kafka.Kafka", str(settings)], folder, lambda: _answers(admin)):
+    with server([*command, "kafka.Kafka", str(settings)], folder, lambda: _answers(admin)) as process:
         made = admin.create_topics([NewTopic(name, partitions, 1) for name, partitions in topics.items()])
         for each in made.values():
             each.result(30)
-        yield address
+        yield Broker(address, process)
 
 
 def _answers(admin: AdminClient) -> bool:

@@ -27,12 +27,12 @@ def test_what_was_exchanged_is_named(tmp_path: Path) -> None:
 
 
 def test_kafka_keeps_what_it_is_given(tmp_path: Path) -> None:
-    with broker(tmp_path / "kafka", {"logs": 2}) as address:
-        producer = Producer({"bootstrap.servers": address, "enable.idempotence": True})
+    with broker(tmp_path / "kafka", {"logs": 2}) as running:
+        producer = Producer({"bootstrap.servers": running.address, "enable.idempotence": True})
         for n in range(100):
             producer.produce("logs", str(n).encode(), str(n % 7))
         assert producer.flush(60) == 0
-        consumer = Consumer({"bootstrap.servers": address, "group.id": "t", "auto.offset.reset": "earliest"})
+        consumer = Consumer({"bootstrap.servers": running.address, "group.id": "t", "auto.offset.reset": "earliest"})
         consumer.subscribe(["logs"])
         found = []
         while len(found) < 100:
