@@ -50,6 +50,25 @@ def test_the_sdk_puts_reads_and_has_pushed_to_it(tmp_path: Path, node: RunningNo
     assert until_covered(node)["ledger"]["stored"] == 3000
 
 
+def test_signatures_are_checked_over_http2(tmp_path: Path) -> None:
+    (tmp_path / "tailrace.toml").write_text('[[keys]]\nid = "AKIATEST"\nsecret = "0123456789abcdef-of-the-test"\n')
+    program = [*java("kinesis-java"), str(PROGRAMS / "Sdk.java")]
+    with RunningNode(tmp_path / "data", config=tmp_path / "tailrace.toml") as node:
+        asked = [f"http://127.0.0.1:{node.port}", "logs", "AKIATEST"]
+        said = run([*program, *asked, "0123456789abcdef-of-the-test", "500"], tmp_path, {})
+        assert said.splitlines()[-1] == "done"
+        refused = subprocess.run(
+            [*program, *asked, "0123456789abcdef-of-another", "500"],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    assert refused.returncode != 0
+    assert "does not match the signature you provided" in refused.stderr
+
+
 @dataclass
 class Application:
     """One process of the Kinesis client library. `records`: key -> (sequence, data), in the order in which they were handed over."""

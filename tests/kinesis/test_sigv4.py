@@ -82,6 +82,16 @@ def test_presigned_and_with_query(query: str) -> None:
     assert verify(Signable("POST", "/", presigned.query, [("host", "127.0.0.1:8080")], b""), SECRETS, NOW_US) == "AKID"
 
 
+@pytest.mark.parametrize("expires", ["0", "604801", "1" + "0" * 12, "0" * 8 + "1" * 5_000, "x", ""])
+def test_a_presigned_url_lasts_a_week_at_most(expires: str) -> None:
+    presigned = signed(b"", {}, presigned=True)
+    query = "&".join(
+        f"X-Amz-Expires={expires}" if part.startswith("X-Amz-Expires=") else part for part in presigned.query.split("&")
+    )
+    assert "X-Amz-Expires" in presigned.query
+    assert error_of(Signable("POST", "/", query, presigned.headers, b"")).name == "IncompleteSignatureException"
+
+
 def test_any_change_is_seen() -> None:
     good = signed(b"body", {"X-Amz-Target": "Kinesis_20131202.PutRecord"})
     for bad in (

@@ -122,7 +122,7 @@ def _claim_of_query(query: Mapping[str, str]) -> _Claim:
     if missing or query["X-Amz-Algorithm"] != ALGORITHM:
         raise _incomplete(missing + "Re-examine the query-string parameters. ")
     expires = query.get("X-Amz-Expires", str(SKEW_S))
-    if not (expires.isascii() and expires.isdigit() and 1 <= int(expires[:9]) <= EXPIRES_S_MAX):
+    if not (expires.isascii() and expires.isdigit() and len(expires) < 9 and 1 <= int(expires) <= EXPIRES_S_MAX):
         raise _incomplete("X-Amz-Expires must be a whole number of seconds, a week at most. ")
     headers = tuple(query["X-Amz-SignedHeaders"].lower().split(";"))
     signature, stamp = query["X-Amz-Signature"], query["X-Amz-Date"]
