@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
@@ -40,6 +41,9 @@ from tailrace.telemetry.registry import Registry
 
 _PUT_RECORDS_MAX = 500
 _KEY_CHARS_MAX = 256
+_HASH_KEY = re.compile(r"0|[1-9][0-9]{0,38}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{0,128}|arn:aws:kinesis:[a-z0-9-]*:[0-9]{12}:stream/[A-Za-z0-9_.-]{1,128}")
+"""A plain name, a plain ARN, or neither."""
 _logger = logging.getLogger(__name__)
 
 
@@ -153,7 +157,7 @@ class KinesisEndpoint:
     # -- puts ------------------------------------------------------------------------------------------------------
 
     async def _put_records(self, content: bytes, wire: Wire) -> dict[str, Any]:
-        named = _quick(content) if isinstance(wire, JsonWire) else None
+        named = _quick(content, wire)
         if named is None:
             given = checked("PutRecords", wire.decode(content))
             entries: Sequence[Entry] = [entry_of(each) for each in given["Records"]]
@@ -212,17 +216,23 @@ def _operation(request: Request) -> str:
     return operation
 
 
-def _quick(content: bytes) -> _PutRecords | None:
+def _quick(content: bytes, wire: Wire) -> _PutRecords | None:
     """The request, if it plainly keeps all that AWS's model wants; else None, and it is looked at closely."""
     try:
-        found = _fast.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        found = _fast.decode(content) if isinstance(wire, JsonWire) else _converted(wire.decode(content))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KinesisError):
         return None
     lengths = [len(each.PartitionKey) for each in found.Records]
     fits = 0 < len(lengths) <= _PUT_RECORDS_MAX and min(lengths) > 0 and max(lengths) <= _KEY_CHARS_MAX
-    plain = all(each.ExplicitHashKey is None for each in found.Records) and found.StreamARN is None
-    named = found.StreamName is not None and found.StreamName.replace("-", "").replace("_", "").isalnum()
-    return found if fits and plain and named else None
+    hashed = {each.ExplicitHashKey for each in found.Records}
+    plain = hashed == {None} or all(each is None or _HASH_KEY.fullmatch(each) for each in hashed)
+    names = (found.StreamName or "", found.StreamARN or "")
+    return found if fits and plain and all(_NAME.fullmatch(each) for each in names) else None
+
+
+def _converted(value: Any) -> _PutRecords:
+    """Raises msgspec.ValidationError."""
+    return msgspec.convert(value, _PutRecords, builtin_types=(bytes,))
 
 
 def _check_dry(given: Mapping[str, Any]) -> None:

@@ -110,7 +110,7 @@ class Puts:
                 self._decoded.clear()
                 while self._tasks and (not self._is_full() or len(self._tasks) >= STORING_MAX):
                     await asyncio.wait(self._tasks, timeout=GATHER_S, return_when=asyncio.FIRST_COMPLETED)
-                if not self._is_full():
+                if not self._is_full() and (len(taken) > 1 or self._waiting):
                     # Those that have just been answered will be back at once.
                     await asyncio.sleep(GATHER_S)
         finally:
