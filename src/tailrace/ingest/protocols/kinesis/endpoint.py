@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from itertools import count
 from typing import Any
 
 import httpx
@@ -73,7 +74,7 @@ class KinesisEndpoint:
         clock: Clock,
         metrics: Registry,
     ) -> None:
-        self._of = TheStream(stream, settings, KeptFile(settings.kinesis_path), clock)
+        self._of = TheStream(stream, settings, KeptFile(settings.kinesis_path, clock), clock)
         self._puts = Puts(stream, settings, workers, clock, metrics)
         self._reads = Reads(self._of)
         self._subscriptions = Subscriptions(self._of, self._reads, settings.run_dir / "subscriptions")
@@ -85,6 +86,7 @@ class KinesisEndpoint:
         self._gateway = gateway
         self._clock = clock
         self._metrics = metrics
+        self._request_ids = _request_ids()
 
     async def handle(self, request: Request) -> Response:
         wire = wire_of(request.headers.get("content-type", ""))
@@ -106,7 +108,7 @@ class KinesisEndpoint:
             problem = "InternalFailure"
             response = _refused(KinesisError(problem, "Internal Service Failure"), wire or JsonWire("application/json"))
         self._metrics.add(KINESIS_REQUESTS, 1, operation, problem)
-        response.headers["x-amzn-RequestId"] = _request_id()
+        response.headers["x-amzn-RequestId"] = next(self._request_ids)
         return response
 
     async def _answered(self, request: Request, operation: str, wire: Wire) -> Response:
@@ -264,6 +266,8 @@ def _refused(error: KinesisError, wire: Wire) -> Response:
     return response
 
 
-def _request_id() -> str:
-    digits = unique_id() + unique_id()
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+def _request_ids() -> Iterator[str]:
+    """In the form of a UUID: the first half is chance, and the process's own; the second counts."""
+    first = unique_id()
+    for number in count(1):
+        yield f"{first[:8]}-{first[8:12]}-{first[12:]}-{number >> 48:04x}-{number & (1 << 48) - 1:012x}"
