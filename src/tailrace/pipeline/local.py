@@ -65,7 +65,7 @@ class LocalNode:
             raise
 
     def _start(self, lock_handle: int) -> None:
-        self._socket = bind(self._settings.listen_host, self._settings.listen_port)
+        self._socket = bind(self._settings.listen_host, self._settings.listen_port, has_keys=bool(self._settings.keys))
         self.url = url_of(self._settings.listen_host, self._socket.getsockname()[1])
         self._started_at = iso(self._clock.now_us() // 1000 * 1000)
         write_settings(self._settings)
