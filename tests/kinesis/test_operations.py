@@ -530,6 +530,8 @@ def test_wrong_signatures(node: RunningNode) -> None:
     assert (answer.status, answer.json["__type"]) == (400, "MissingAuthenticationTokenException")
     answer = post(node, b"{}", {**plain, "Authorization": f"Bearer {SECRET}"}, "/")
     assert answer.json["__type"] == "MissingAuthenticationTokenException"
+    large = post(node, bytes(30 << 20), plain, "/")
+    assert large.json["__type"] == "MissingAuthenticationTokenException", "told before the body is taken in"
     assert client_of(node.port, "second", "another-secret-of-the-tests").list_streams()["StreamNames"] == [STREAM]
 
 

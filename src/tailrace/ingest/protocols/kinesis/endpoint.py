@@ -29,7 +29,7 @@ from tailrace.ingest.protocols.kinesis.eventstream import MEDIA_TYPE
 from tailrace.ingest.protocols.kinesis.kept import KeptFile
 from tailrace.ingest.protocols.kinesis.puts import Entry, Put, Puts
 from tailrace.ingest.protocols.kinesis.reads import Reads
-from tailrace.ingest.protocols.kinesis.sigv4 import Signable, verify
+from tailrace.ingest.protocols.kinesis.sigv4 import Signable, check_claim, verify
 from tailrace.ingest.protocols.kinesis.streams import TheStream
 from tailrace.ingest.protocols.kinesis.subscribe import Subscriptions
 from tailrace.ingest.protocols.kinesis.validation import Instant, checked, dry_run
@@ -114,6 +114,8 @@ class KinesisEndpoint:
     async def _answered(self, request: Request, operation: str, wire: Wire) -> Response:
         if operation in ("PutRecord", "PutRecords"):
             self._disk.check()
+        if self._secrets:
+            check_claim(_signable(request, b""), self._secrets, self._clock.now_us())
         body = Body(self._gate, "")
         try:
             await self._receive(request, body)
