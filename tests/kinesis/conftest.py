@@ -52,7 +52,7 @@ def client_of(port: int, key_id: str = KEY_ID, secret: str = SECRET, **config: A
         region_name="us-east-1",
         aws_access_key_id=key_id,
         aws_secret_access_key=secret,
-        config=Config(retries={"max_attempts": 0}, **config),
+        config=Config(**({"retries": {"max_attempts": 0}} | config)),
     )
 
 

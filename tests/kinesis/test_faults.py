@@ -42,7 +42,10 @@ class Place:
         self.clock = ManualClock()
         self.stream = MemoryStream(DEFAULT_FIELDS, 2, self.clock)
         self.of = TheStream(
-            self.stream, Settings(data_dir=folder, views_dir=folder), KeptFile(folder / "kinesis.json"), self.clock
+            self.stream,
+            Settings(data_dir=folder, views_dir=folder),
+            KeptFile(folder / "kinesis.json", self.clock),
+            self.clock,
         )
         self.reads = Reads(self.of)
         self.control = Control(self.of)
@@ -239,7 +242,7 @@ def test_the_api_sets_how_long_the_stream_is_kept(place: Place) -> None:
 
     stream = Trimmed(DEFAULT_FIELDS, 1, place.clock)
     place.control.run("IncreaseStreamRetentionPeriod", {**NAMED, "RetentionPeriodHours": 72})
-    kept = KeptFile(place.of.settings.kinesis_path)
+    kept = KeptFile(place.of.settings.kinesis_path, place.clock)
     parts: Any = (stream, None, None, Marks(), RetentionSettings(), 3600, place.clock)
     Housekeeping(*parts, stream_age_s=lambda: kept.read().stream_age_s)._trim({"shardId-000000000000": 5})
     Housekeeping(*parts)._trim({"shardId-000000000000": 5})

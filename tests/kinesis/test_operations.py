@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,20 @@ def test_order_within_a_key_and_a_shard(kinesis: Any) -> None:
     assert [int(number) for _, number in places] == sorted(int(number) for _, number in places)
     token = iterator(kinesis, places[0][0], "AFTER_SEQUENCE_NUMBER", StartingSequenceNumber=places[1][1])
     assert [r["Data"] for r in kinesis.get_records(ShardIterator=token)["Records"]] == [b"2", b"3", b"4"]
+
+
+def test_puts_at_once_have_places_of_their_own(kinesis: Any) -> None:
+    """They are decoded and stored together."""
+
+    def send(number: int) -> tuple[tuple[str, str], bytes]:
+        body = line(at_once=number)
+        return put(kinesis, body, f"key-{number % 7}"), body
+
+    with ThreadPoolExecutor(16) as threads:
+        found = list(threads.map(send, range(160)))
+    assert len({place for place, _ in found}) == 160
+    for place, body in found[::9]:
+        assert at(kinesis, place)["Data"] == body
 
 
 def test_explicit_hash_key_chooses_the_shard(kinesis: Any) -> None:
@@ -515,6 +530,8 @@ def test_wrong_signatures(node: RunningNode) -> None:
     assert (answer.status, answer.json["__type"]) == (400, "MissingAuthenticationTokenException")
     answer = post(node, b"{}", {**plain, "Authorization": f"Bearer {SECRET}"}, "/")
     assert answer.json["__type"] == "MissingAuthenticationTokenException"
+    large = post(node, bytes(30 << 20), plain, "/")
+    assert large.json["__type"] == "MissingAuthenticationTokenException", "told before the body is taken in"
     assert client_of(node.port, "second", "another-secret-of-the-tests").list_streams()["StreamNames"] == [STREAM]
 
 

@@ -53,6 +53,7 @@ def test_a_free_port_is_bound_and_a_taken_one_refused_with_the_next_step() -> No
 def test_no_port_is_bound_where_others_could_reach_it() -> None:
     with pytest.raises(Invalid, match="refusing"):
         bind("0.0.0.0", 0)
+    bind("0.0.0.0", 0, has_keys=True).close()
 
 
 def test_a_deep_folder_gets_a_short_name_for_its_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

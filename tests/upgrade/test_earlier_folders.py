@@ -17,6 +17,8 @@ import pytest
 
 from tailrace.testing.node import RunningNode, free_port
 from tests.e2e.waiting import until, until_covered
+from tests.kinesis.conftest import client_of
+from tests.kinesis.reading import read_all
 from tests.upgrade.make_folder import BYTES_MAX, FOLDERS, SETTINGS, answers, post
 
 EARLIER = sorted(path.name.removesuffix(".tar.gz") for path in FOLDERS.glob("*.tar.gz"))
@@ -58,6 +60,12 @@ def test_an_earlier_folder_is_gone_on_with(name: str, tmp_path: Path) -> None:
         assert after["ledger"]["dead_lettered"] == before["dead_lettered"] + 2
         assert after["ledger"]["balanced"]
         assert all(view["drift_rows"] == 0 for view in state["views"])
+        shards = [shard["id"] for shard in node.get("/v1/shards").json["shards"]]
+        records = [record for shard in shards for record in read_all(client_of(node.port), shard)]
+        assert len(records) == after["ledger"]["stored"] + after["ledger"]["dead_lettered"]
+        assert all(record["PartitionKey"] for record in records), (
+            "blocks of then have no keys: the line's MD5 stands for it"
+        )
         assert sum(row[1] for row in after["views"]["overall_health"]["rows"]) == after["ledger"]["stored"]
         split = node.request("POST", f"/v1/shards/{min(frontier)}/split")
         assert split.status == 200, split.body

@@ -14,7 +14,8 @@ Url = Annotated[
         "--url",
         metavar="URL",
         envvar="TAILRACE_URL",
-        help="The node to talk to. Without it: the one that runs on ./tailrace-data, else http://127.0.0.1:8080.",
+        help="The node to talk to. Without it: the one that runs on ./tailrace-data, else http://127.0.0.1:8080. "
+        "The variable TAILRACE_KEY holds the secret for a node with keys.",
     ),
 ]
 Config = Annotated[
@@ -31,6 +32,8 @@ Views = Annotated[
 Listen = Annotated[
     str | None,
     typer.Option(
-        "--listen", metavar="HOST:PORT", help="Address of the node, on this machine only. Without it: 127.0.0.1:8080."
+        "--listen",
+        metavar="HOST:PORT",
+        help="Address of the node; without [[keys]] in the settings a loopback one. Default: 127.0.0.1:8080.",
     ),
 ]

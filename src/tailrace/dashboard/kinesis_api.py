@@ -19,7 +19,7 @@ from tailrace.ingest.protocols.kinesis.validation import Instant
 
 
 def control_of(services: NodeServices) -> Control:
-    kept = KeptFile(services.settings.kinesis_path)
+    kept = KeptFile(services.settings.kinesis_path, services.clock)
     return Control(TheStream(services.stream, services.settings, kept, services.clock))
 
 

@@ -42,7 +42,7 @@ def run(arguments: RoleArguments) -> None:
         stream, lake, store, settings.states_dir, settings.fields, clock, segments_min, settings.retention
     )
 
-    kept = KeptFile(settings.kinesis_path)
+    kept = KeptFile(settings.kinesis_path, clock)
     house = Housekeeping(
         stream,
         lake,

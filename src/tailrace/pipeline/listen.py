@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import socket
 
+from tailrace.config.listen import require_keys
 from tailrace.errors import Invalid, Unavailable
 
 BACKLOG = 1024
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises Invalid for an address that is not this machine's own, Unavailable if the port is taken."""
+def bind(host: str, port: int, *, has_keys: bool = False) -> socket.socket:
+    """A listening socket. Raises Invalid for an address that is not this machine's own, or that others reach while there are no keys;
+    Unavailable if the port is taken."""
+    require_keys(host, has_keys=has_keys)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:

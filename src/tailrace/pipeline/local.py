@@ -69,11 +69,14 @@ class LocalNode:
             raise
 
     def _start(self, lock_handle: int) -> None:
-        self._sockets["--listen-handle"] = bind(self._settings.listen_host, self._settings.listen_port)
+        has_keys = bool(self._settings.keys)
+        self._sockets["--listen-handle"] = bind(
+            self._settings.listen_host, self._settings.listen_port, has_keys=has_keys
+        )
         self.url = url_of(self._settings.listen_host, _port(self._sockets["--listen-handle"]))
         if (tls := self._settings.tls) is not None:
             ready_certificate(self._settings, self._clock)
-            self._sockets["--tls-handle"] = bind(tls.listen_host, tls.listen_port)
+            self._sockets["--tls-handle"] = bind(tls.listen_host, tls.listen_port, has_keys=has_keys)
             self.tls_url = url_of(tls.listen_host, _port(self._sockets["--tls-handle"]), "https")
         self._started_at = iso(self._clock.now_us() // 1000 * 1000)
         write_settings(self._settings)

@@ -39,7 +39,7 @@ def port(settings: Settings) -> Finding:
         return Finding("port", OK, f"this folder's node listens on {running.url}")
     where = url_of(settings.listen_host, settings.listen_port)
     try:
-        bind(settings.listen_host, settings.listen_port).close()
+        bind(settings.listen_host, settings.listen_port, has_keys=bool(settings.keys)).close()
     except TailraceError as error:
         return Finding("port", FAIL, error.message, error.hint)
     return Finding("port", OK, f"{where} is free")

@@ -13,6 +13,8 @@ from tailrace.ingest.protocols.kinesis.streams import TheStream
 from tailrace.model.shard import HASH_KEYS
 
 REQUEST_BYTES_MAX = 10 << 20
+KEY_ROOM_BYTES = (1 << 20) - 1024
+"""Data up to this size fits with any key: 1 MiB is the least that a record may have, and a key has 256 characters."""
 
 
 def put_record(given: Mapping[str, Any], of: TheStream) -> Put:
@@ -41,8 +43,8 @@ def checked_put(entries: Sequence[Entry], of: TheStream) -> Put:
             raise argument(
                 f"Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was {hashed}"
             )
-    kib = of.kept.record_kib
-    if max(map(len, put.data)) + 1024 > kib * 1024:
+    if max(map(len, put.data)) > KEY_ROOM_BYTES and _largest(put) > of.kept_file.recent().record_kib * 1024:
+        kib = of.kept.record_kib
         for number, (data, key) in enumerate(zip(put.data, put.keys, strict=True), 1):
             if len(data) + len(key.encode()) > kib * 1024:
                 raise argument(
@@ -51,6 +53,10 @@ def checked_put(entries: Sequence[Entry], of: TheStream) -> Put:
     if put.size + sum(map(len, put.keys)) > REQUEST_BYTES_MAX:
         raise argument("Records size exceeds 10 MB limit")
     return put
+
+
+def _largest(put: Put) -> int:
+    return max(len(data) + len(key.encode()) for data, key in zip(put.data, put.keys, strict=True))
 
 
 def record_answer(placed: Placed) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from itertools import count
 from typing import Any
 
 import httpx
@@ -27,7 +29,7 @@ from tailrace.ingest.protocols.kinesis.eventstream import MEDIA_TYPE
 from tailrace.ingest.protocols.kinesis.kept import KeptFile
 from tailrace.ingest.protocols.kinesis.puts import Entry, Put, Puts
 from tailrace.ingest.protocols.kinesis.reads import Reads
-from tailrace.ingest.protocols.kinesis.sigv4 import Signable, verify
+from tailrace.ingest.protocols.kinesis.sigv4 import Signable, check_claim, verify
 from tailrace.ingest.protocols.kinesis.streams import TheStream
 from tailrace.ingest.protocols.kinesis.subscribe import Subscriptions
 from tailrace.ingest.protocols.kinesis.validation import Instant, checked, dry_run
@@ -40,6 +42,9 @@ from tailrace.telemetry.registry import Registry
 
 _PUT_RECORDS_MAX = 500
 _KEY_CHARS_MAX = 256
+_HASH_KEY = re.compile(r"0|[1-9][0-9]{0,38}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{0,128}|arn:aws:kinesis:[a-z0-9-]*:[0-9]{12}:stream/[A-Za-z0-9_.-]{1,128}")
+"""A plain name, a plain ARN, or neither."""
 _logger = logging.getLogger(__name__)
 
 
@@ -69,7 +74,7 @@ class KinesisEndpoint:
         clock: Clock,
         metrics: Registry,
     ) -> None:
-        self._of = TheStream(stream, settings, KeptFile(settings.kinesis_path), clock)
+        self._of = TheStream(stream, settings, KeptFile(settings.kinesis_path, clock), clock)
         self._puts = Puts(stream, settings, workers, clock, metrics)
         self._reads = Reads(self._of)
         self._subscriptions = Subscriptions(self._of, self._reads, settings.run_dir / "subscriptions")
@@ -81,6 +86,7 @@ class KinesisEndpoint:
         self._gateway = gateway
         self._clock = clock
         self._metrics = metrics
+        self._request_ids = _request_ids()
 
     async def handle(self, request: Request) -> Response:
         wire = wire_of(request.headers.get("content-type", ""))
@@ -102,12 +108,14 @@ class KinesisEndpoint:
             problem = "InternalFailure"
             response = _refused(KinesisError(problem, "Internal Service Failure"), wire or JsonWire("application/json"))
         self._metrics.add(KINESIS_REQUESTS, 1, operation, problem)
-        response.headers["x-amzn-RequestId"] = _request_id()
+        response.headers["x-amzn-RequestId"] = next(self._request_ids)
         return response
 
     async def _answered(self, request: Request, operation: str, wire: Wire) -> Response:
         if operation in ("PutRecord", "PutRecords"):
             self._disk.check()
+        if self._secrets:
+            check_claim(_signable(request, b""), self._secrets, self._clock.now_us())
         body = Body(self._gate, "")
         try:
             await self._receive(request, body)
@@ -153,7 +161,7 @@ class KinesisEndpoint:
     # -- puts ------------------------------------------------------------------------------------------------------
 
     async def _put_records(self, content: bytes, wire: Wire) -> dict[str, Any]:
-        named = _quick(content) if isinstance(wire, JsonWire) else None
+        named = _quick(content, wire)
         if named is None:
             given = checked("PutRecords", wire.decode(content))
             entries: Sequence[Entry] = [entry_of(each) for each in given["Records"]]
@@ -212,17 +220,23 @@ def _operation(request: Request) -> str:
     return operation
 
 
-def _quick(content: bytes) -> _PutRecords | None:
+def _quick(content: bytes, wire: Wire) -> _PutRecords | None:
     """The request, if it plainly keeps all that AWS's model wants; else None, and it is looked at closely."""
     try:
-        found = _fast.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        found = _fast.decode(content) if isinstance(wire, JsonWire) else _converted(wire.decode(content))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KinesisError):
         return None
     lengths = [len(each.PartitionKey) for each in found.Records]
     fits = 0 < len(lengths) <= _PUT_RECORDS_MAX and min(lengths) > 0 and max(lengths) <= _KEY_CHARS_MAX
-    plain = all(each.ExplicitHashKey is None for each in found.Records) and found.StreamARN is None
-    named = found.StreamName is not None and found.StreamName.replace("-", "").replace("_", "").isalnum()
-    return found if fits and plain and named else None
+    hashed = {each.ExplicitHashKey for each in found.Records}
+    plain = hashed == {None} or all(each is None or _HASH_KEY.fullmatch(each) for each in hashed)
+    names = (found.StreamName or "", found.StreamARN or "")
+    return found if fits and plain and all(_NAME.fullmatch(each) for each in names) else None
+
+
+def _converted(value: Any) -> _PutRecords:
+    """Raises msgspec.ValidationError."""
+    return msgspec.convert(value, _PutRecords, builtin_types=(bytes,))
 
 
 def _check_dry(given: Mapping[str, Any]) -> None:
@@ -254,6 +268,8 @@ def _refused(error: KinesisError, wire: Wire) -> Response:
     return response
 
 
-def _request_id() -> str:
-    digits = unique_id() + unique_id()
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+def _request_ids() -> Iterator[str]:
+    """In the form of a UUID: the first half is chance, and the process's own; the second counts."""
+    first = unique_id()
+    for number in count(1):
+        yield f"{first[:8]}-{first[8:12]}-{first[12:]}-{number >> 48:04x}-{number & (1 << 48) - 1:012x}"

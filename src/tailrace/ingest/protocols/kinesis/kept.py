@@ -11,11 +11,13 @@ from threading import Lock
 import msgspec
 
 from tailrace.errors import Corrupt, Newer
+from tailrace.runtime.clock import Clock
 from tailrace.runtime.files import write_atomic
 from tailrace.runtime.unreadable import UNREADABLE
 
 VERSION = 1
 RECORD_KIB = 1024
+RECENT_S = 0.1
 
 
 class Consumer(msgspec.Struct, frozen=True):
@@ -53,19 +55,29 @@ class Kept(msgspec.Struct, frozen=True):
 class KeptFile:
     """Thread-safe; `write` is for the one process that owns it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
+        self._clock = clock
+        self._looked_s = float("-inf")
         self._lock = Lock()
         self._stamp: tuple[int, int] | None = None
         self._kept = Kept()
 
+    def recent(self) -> Kept:
+        """As it stood a moment ago, for what is asked all the time. Raises as `read`."""
+        if self._clock.monotonic_s() - self._looked_s < RECENT_S:
+            return self._kept
+        return self.read()
+
     def read(self) -> Kept:
         """As it stands. Raises Corrupt, Newer."""
         with self._lock:
+            self._looked_s = self._clock.monotonic_s()
             try:
                 stat = self._path.stat()
             except FileNotFoundError:
-                return Kept()
+                self._kept, self._stamp = Kept(), None
+                return self._kept
             stamp = (stat.st_mtime_ns, stat.st_ino)
             if stamp != self._stamp:
                 self._kept, self._stamp = self._decoded(), stamp

@@ -37,6 +37,8 @@ GROUP_ROWS_MAX = 8_192
 GROUP_BYTES_MAX = 16 << 20
 GATHER_S = 0.002
 """How long a group waits for more requests, once others have been served: a group costs milliseconds, whatever its size."""
+LOOK_S = 0.01
+"""How soon it is seen that a full group has come together while another is stored."""
 STORING_MAX = 2
 
 
@@ -109,8 +111,8 @@ class Puts:
                 await self._decoded.wait()
                 self._decoded.clear()
                 while self._tasks and (not self._is_full() or len(self._tasks) >= STORING_MAX):
-                    await asyncio.wait(self._tasks, timeout=GATHER_S, return_when=asyncio.FIRST_COMPLETED)
-                if not self._is_full():
+                    await asyncio.wait(self._tasks, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+                if not self._is_full() and (len(taken) > 1 or self._waiting):
                     # Those that have just been answered will be back at once.
                     await asyncio.sleep(GATHER_S)
         finally:

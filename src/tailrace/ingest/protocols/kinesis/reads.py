@@ -26,7 +26,7 @@ from tailrace.stream.base import Block, ReadRequest, Start, StartKind
 RECORDS_MAX = 10_000
 BYTES_MAX = 10 << 20
 _BLOCKS_AT_ONCE = 16
-_BEGUN_MAX = 32
+_BEGUN_MAX = 8
 _ITERATOR = 1
 _AT, _AFTER = "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"
 

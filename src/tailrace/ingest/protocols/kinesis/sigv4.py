@@ -59,6 +59,19 @@ class _Claim:
 
 def verify(request: Signable, secrets: Mapping[str, str], now_us: int) -> str:
     """The id of the key that signed it. `secrets`: by key id. Raises what AWS answers."""
+    claim = _checked_claim(request, secrets, now_us)
+    expected = _signature(request, claim, secrets[claim.key_id])
+    if not hmac.compare_digest(expected.encode(), claim.signature.encode("utf-8", "replace")):
+        raise _invalid(_MISMATCH)
+    return claim.key_id
+
+
+def check_claim(request: Signable, secrets: Mapping[str, str], now_us: int) -> None:
+    """All that can be told before the body is there. Raises as `verify` does."""
+    _checked_claim(request, secrets, now_us)
+
+
+def _checked_claim(request: Signable, secrets: Mapping[str, str], now_us: int) -> _Claim:
     claim = _claim(request)
     date, region, service, end = claim.scope
     if service != SERVICE or end != "aws4_request" or not region:
@@ -72,13 +85,9 @@ def verify(request: Signable, secrets: Mapping[str, str], now_us: int) -> str:
     _check_time(claim, at, datetime.fromtimestamp(now_us // 1_000_000, UTC))
     if "host" not in claim.signed_headers:
         raise _invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
-    secret = secrets.get(claim.key_id)
-    if secret is None:
+    if claim.key_id not in secrets:
         raise KinesisError("UnrecognizedClientException", "The security token included in the request is invalid.")
-    expected = _signature(request, claim, secret)
-    if not hmac.compare_digest(expected.encode(), claim.signature.encode("utf-8", "replace")):
-        raise _invalid(_MISMATCH)
-    return claim.key_id
+    return claim
 
 
 # -- what the request says ---------------------------------------------------------------------------------------------

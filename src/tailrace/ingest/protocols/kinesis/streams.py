@@ -89,6 +89,8 @@ class TheStream:
             if name is not None and name != match[2]:
                 raise argument("StreamARN and StreamName do not name the same stream.")
             account, name = match[1], match[2]
+        if account == self.account and name == (self.kept_file.recent().name or self.settings.stream.name):
+            return
         if (account, name) != (self.account, self.name):
             raise self.no_stream(str(name), account)
 
