@@ -16,7 +16,7 @@ import pytest
 from tailrace.errors import Conflict, Invalid, Unavailable
 from tailrace.model.line_format import Multiline
 from tailrace.producers.ship import shipper as shipper_module
-from tailrace.producers.ship.names import is_put_aside
+from tailrace.producers.ship.names import bases_of, is_put_aside
 from tailrace.producers.ship.shipper import Shipped, Shipper
 from tailrace.producers.ship.start import Options, ship_files
 from tailrace.runtime.clock import SystemClock
@@ -361,6 +361,13 @@ def test_a_file_put_aside_is_closed_after_a_while(
 @pytest.mark.parametrize("aside", ["1", "20261123", "2026-11-23", "2026112317", "1763917200", "old", "1.gz"])
 def test_names_of_rotation(aside: str) -> None:
     assert is_put_aside(f"app.log.{aside}", "app.log")
+    assert "app.log" in bases_of(f"app.log.{aside}")
+
+
+@pytest.mark.parametrize("name", ["app.1.log", "app-20261123.log", "app-20261123.log.gz", "app.log.gz"])
+def test_names_of_rotation_before_an_ending(name: str) -> None:
+    assert is_put_aside(name, "app.log")
+    assert "app.log" in bases_of(name)
 
 
 @pytest.mark.parametrize("name", ["app.log", "app.logger", "app.log.txt", "app-2.log", "apps.log.1", "app.log.12345"])

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _DATE = r"[.-]\d{4}-?\d\d-?\d\d(?:[-_.T]?\d\d(?:[:-]?\d\d){0,2}|[.-]\d{1,10})?"
 _BEHIND = rf"(?:[.-]\d{{1,4}}|{_DATE}|[.-]\d{{9,10}}|[.-](?:old|bak|prev))"
 _BEFORE_ENDING = rf"(?:\.\d{{1,4}}|{_DATE}|[.-]\d{{9,10}})"
+
+_SPLITS = tuple(
+    re.compile(rf"(?P<stem>.+{lazy}){aside}{ending}")
+    for lazy in ("?", "")
+    for aside, ending in ((_BEHIND, ""), (_BEFORE_ENDING, r"(?P<ending>\.[^.]+)"))
+)
 
 
 def is_put_aside(name: str, base: str) -> bool:
@@ -18,3 +25,14 @@ def is_put_aside(name: str, base: str) -> bool:
     if re.fullmatch(re.escape(base) + _BEHIND, plain):
         return True
     return bool(dot and stem) and bool(re.fullmatch(re.escape(stem) + _BEFORE_ENDING + re.escape(dot + ending), plain))
+
+
+def bases_of(name: str) -> Iterator[str]:
+    """The names that `name` may have been put aside from; `is_put_aside` holds for each."""
+    plain = re.sub(r"\.(?:gz|gzip)$", "", name)
+    candidates = {plain}
+    for pattern in _SPLITS:
+        found = pattern.fullmatch(plain)
+        if found:
+            candidates.add(found["stem"] + (found.groupdict().get("ending") or ""))
+    yield from (base for base in sorted(candidates) if is_put_aside(name, base))

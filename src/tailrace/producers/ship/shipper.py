@@ -203,7 +203,7 @@ class Shipper:
     def _write(self, planned: Sequence[Planned]) -> None:
         """Everything that is new, if anything is. A file is known from the moment that it is found, whatever is read of it."""
         tracker = self._tracker
-        rows = [each.row for each in tracker.tailed if self._written.get(each.row.id) != each.row]
+        rows = [each.row for each in tracker.tailed if self._written.get(each.row.id) is not each.row]
         if not (planned or rows or self._done or tracker.forgotten):
             return
         posts = [
