@@ -90,7 +90,7 @@ def following(node: Node, tmp_path: Path, *patterns: Path | str, **more: object)
 
 
 def until(holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline_s, "not so after a minute"
         time.sleep(0.02)

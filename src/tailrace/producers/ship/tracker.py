@@ -55,6 +55,7 @@ class Tracker:
         self._wanted: set[str] = set()
         self._names: dict[str, list[str]] = {}
         self._by_inode: dict[Inode, Tailed] = {}
+        self._by_base: dict[str, list[Tailed]] = {}
 
     def scan(self) -> None:
         """Look at all paths anew. What cannot be opened is told once a while and tried again."""
@@ -63,6 +64,9 @@ class Tracker:
             self._listed_s, (self._bases, self._wanted) = now_s, self._list()
         self._names = {}
         self._by_inode = {each.inode: each for each in self.tailed}
+        self._by_base = {}
+        for each in self.tailed:
+            self._by_base.setdefault(each.row.base, []).append(each)
         for base in self._bases:
             moved = self._look_at(base)
             if moved or self._beside_is_due(base):
@@ -156,6 +160,7 @@ class Tracker:
         added = Tailed(row, quiet_since_s=self._clock.monotonic_s())
         self.tailed.append(added)
         self._by_inode[inode] = added
+        self._by_base.setdefault(base, []).append(added)
         if offset == NOT_OURS:
             source.close()
         else:
@@ -235,7 +240,7 @@ class Tracker:
         head = source.read(0, HEAD_BYTES)
         if not head:
             return False
-        kin = [each for each in self.tailed if each.row.base == base and _same_beginning(each.row.head, head)]
+        kin = [each for each in self._by_base.get(base, []) if _same_beginning(each.row.head, head)]
         for each in kin:
             if each.homeless and (each.is_copied_by(source) or _is_short_copy(each, source)):
                 each.at(source)
@@ -269,8 +274,7 @@ class Tracker:
 
     def _forget(self, base: str, beside: set[str]) -> None:
         """Keep the newest rows of a base, and those of files that are there."""
-        rows = [each for each in self.tailed if each.row.base == base]
-        for each in rows[:-ROWS_KEPT]:
+        for each in self._by_base.get(base, [])[:-ROWS_KEPT]:
             if each.source is None and not each.homeless and each.row.path not in beside:
                 self.tailed.remove(each)
                 self.forgotten.append(each.row.id)
