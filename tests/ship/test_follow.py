@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -208,6 +209,23 @@ def test_an_inode_given_to_another_file(node: Node, log: Log, tmp_path: Path) ->
     log.path.write_bytes(b"another file\n" * 100)
     once(node, tmp_path, log.path)
     assert node.lines == [*log.written, *[b"another file"] * 100]
+
+
+def test_the_inode_of_a_compressed_file_given_to_the_next(node: Node, log: Log, tmp_path: Path) -> None:
+    """As it happens when one file is removed before the next is made."""
+    log.write(50)
+    once(node, tmp_path, log.path)
+    log.write(20)
+    log.gzip(log.rename(".2"))
+    log.write(30)
+    later = log.gzip(log.rename(".1"))
+    log.write(10)
+    with sqlite3.connect(tmp_path / "state" / "ship.db") as journal:
+        found = later.stat()
+        journal.execute("UPDATE files SET device = ?, inode = ?", (str(found.st_dev), str(found.st_ino)))
+    journal.close()
+    once(node, tmp_path, log.path)
+    assert sorted(node.lines) == sorted(log.written)
 
 
 def test_a_file_truncated_under_a_writer_that_goes_on_at_its_old_place(node: Node, log: Log, tmp_path: Path) -> None:

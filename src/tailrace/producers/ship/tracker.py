@@ -243,6 +243,7 @@ class Tracker:
         kin = [each for each in self._by_base.get(base, []) if _same_beginning(each.row.head, head)]
         for each in kin:
             if each.homeless and (each.is_copied_by(source) or _is_short_copy(each, source)):
+                self._by_inode.pop(each.inode, None)
                 each.at(source)
                 each.row = replace(each.row, aside=True)
                 each.quiet_since_s = self._clock.monotonic_s()
