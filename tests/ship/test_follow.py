@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import pytest
 from tailrace.errors import Conflict, Invalid, Unavailable
 from tailrace.model.line_format import Multiline
 from tailrace.producers.ship import shipper as shipper_module
-from tailrace.producers.ship.names import is_put_aside
+from tailrace.producers.ship.names import bases_of, is_put_aside
 from tailrace.producers.ship.shipper import Shipped, Shipper
 from tailrace.producers.ship.start import Options, ship_files
 from tailrace.runtime.clock import SystemClock
@@ -90,7 +91,7 @@ def following(node: Node, tmp_path: Path, *patterns: Path | str, **more: object)
 
 
 def until(holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline_s, "not so after a minute"
         time.sleep(0.02)
@@ -208,6 +209,23 @@ def test_an_inode_given_to_another_file(node: Node, log: Log, tmp_path: Path) ->
     log.path.write_bytes(b"another file\n" * 100)
     once(node, tmp_path, log.path)
     assert node.lines == [*log.written, *[b"another file"] * 100]
+
+
+def test_the_inode_of_a_compressed_file_given_to_the_next(node: Node, log: Log, tmp_path: Path) -> None:
+    """As it happens when one file is removed before the next is made."""
+    log.write(50)
+    once(node, tmp_path, log.path)
+    log.write(20)
+    log.gzip(log.rename(".2"))
+    log.write(30)
+    later = log.gzip(log.rename(".1"))
+    log.write(10)
+    with sqlite3.connect(tmp_path / "state" / "ship.db") as journal:
+        found = later.stat()
+        journal.execute("UPDATE files SET device = ?, inode = ?", (str(found.st_dev), str(found.st_ino)))
+    journal.close()
+    once(node, tmp_path, log.path)
+    assert sorted(node.lines) == sorted(log.written)
 
 
 def test_a_file_truncated_under_a_writer_that_goes_on_at_its_old_place(node: Node, log: Log, tmp_path: Path) -> None:
@@ -361,6 +379,13 @@ def test_a_file_put_aside_is_closed_after_a_while(
 @pytest.mark.parametrize("aside", ["1", "20261123", "2026-11-23", "2026112317", "1763917200", "old", "1.gz"])
 def test_names_of_rotation(aside: str) -> None:
     assert is_put_aside(f"app.log.{aside}", "app.log")
+    assert "app.log" in bases_of(f"app.log.{aside}")
+
+
+@pytest.mark.parametrize("name", ["app.1.log", "app-20261123.log", "app-20261123.log.gz", "app.log.gz"])
+def test_names_of_rotation_before_an_ending(name: str) -> None:
+    assert is_put_aside(name, "app.log")
+    assert "app.log" in bases_of(name)
 
 
 @pytest.mark.parametrize("name", ["app.log", "app.logger", "app.log.txt", "app-2.log", "apps.log.1", "app.log.12345"])

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 import zstandard
 
 from tailrace.producers.backoff import backoff_s
+from tailrace.producers.ship.cut import BLOCK_BYTES
 from tailrace.producers.ship.tailed import Block
 from tailrace.producers.wire import Outcome, Reply, Wire
 from tailrace.runtime.clock import Clock
 
+POSTS_MAX = 256
+"""On their way at once, where they are small."""
 Pack = Callable[[bytes | memoryview], bytes | memoryview]
 _PACKS: dict[str, Pack] = {
     "gzip": lambda body: gzip.compress(body, 4),
@@ -48,7 +51,10 @@ class Trouble:
 
 
 class Senders:
-    """`put` and `settled` are for one thread. `connect`: a new connection for posts with these parameters."""
+    """`put` and `settled` are for one thread. `connect`: a new connection for posts with these parameters.
+
+    `queued`: blocks that may wait beside those being sent.
+    """
 
     def __init__(self, connect: Callable[[str], Wire], pack: Pack, clock: Clock, connections: int, queued: int) -> None:
         self.trouble = Trouble()
@@ -56,7 +62,7 @@ class Senders:
         self.changed = threading.Event()
         self._connect, self._pack, self._clock = connect, pack, clock
         self._queue: queue.Queue[Planned | None] = queue.Queue()
-        self._slots = connections + queued
+        self._bytes, self._bytes_max = 0, (connections + queued) * BLOCK_BYTES
         self._done: deque[tuple[Planned, Reply]] = deque()
         self._give_up = threading.Event()
         self._threads = [threading.Thread(target=self._run, name=f"ship-{i}", daemon=True) for i in range(connections)]
@@ -64,18 +70,25 @@ class Senders:
             thread.start()
 
     @property
-    def free(self) -> int:
-        """How many more posts may be put; it bounds the memory."""
-        return max(0, self._slots - self.under_way)
+    def free_posts(self) -> int:
+        """How many more posts may be put, as long as `free_bytes` is above 0."""
+        return max(0, POSTS_MAX - self.under_way) if self.free_bytes > 0 else 0
+
+    @property
+    def free_bytes(self) -> int:
+        """How many more bytes may be put; the last post may have more. It bounds the memory."""
+        return self._bytes_max - self._bytes
 
     def put(self, post: Planned) -> None:
         self.under_way += 1
+        self._bytes += len(post.block.body)
         self._queue.put(post)
 
     def settled(self) -> list[tuple[Planned, Reply]]:
         """Those that need not be sent again since the last call."""
         found = [self._done.popleft() for _ in range(len(self._done))]
         self.under_way -= len(found)
+        self._bytes -= sum(len(post.block.body) for post, _ in found)
         return found
 
     def close(self) -> None:

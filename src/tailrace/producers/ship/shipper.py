@@ -83,6 +83,7 @@ class Shipper:
         self._split: list[Planned] = []
         self._written: dict[int, FileRow] = {}
         self._asked = 0
+        self._observed_s = float("-inf")
         self._scanned_s = float("-inf")
         self._moved_s = clock.monotonic_s()
         self._told = ""
@@ -108,7 +109,7 @@ class Shipper:
             busy = self._turn()
             self._observe()
             watch(self.shipped)
-            if self._plan.once and self._is_through():
+            if self._plan.once and not busy and self._is_through():
                 break
             if not busy:
                 self._senders.changed.wait(SCAN_S / 2)
@@ -122,7 +123,9 @@ class Shipper:
             self._tracker.scan()
             self._lose()
         again = self._sent_before()
-        planned = self._split + self._plan_posts(self._senders.free - len(again) - len(self._split))
+        on_top = [*again, *self._split]
+        bytes_max = self._senders.free_bytes - sum(len(post.block.body) for post in on_top)
+        planned = self._split + self._plan_posts(self._senders.free_posts - len(on_top), bytes_max)
         self._split = []
         self._write(planned)
         for post in (*again, *planned):
@@ -134,8 +137,9 @@ class Shipper:
     def _sent_before(self) -> list[Planned]:
         """Posts of the journal whose bytes are there; those of files not found again wait."""
         found: list[Planned] = []
+        taken = 0
         for row in self._resend[:]:
-            if len(found) >= self._senders.free:
+            if len(found) >= self._senders.free_posts or taken >= self._senders.free_bytes:
                 break
             each = next((each for each in self._tracker.tailed if each.row.id == row.file), None)
             if each is None or each.source is None:
@@ -149,18 +153,19 @@ class Shipper:
                 self._lost(row, each)
             else:
                 found.append(Planned(row.stamp, row.file, block, row.params))
+                taken += len(block.body)
         return found
 
-    def _plan_posts(self, free: int) -> list[Planned]:
+    def _plan_posts(self, posts_max: int, bytes_max: int) -> list[Planned]:
         """Blocks while there is room: first what was put aside, oldest first, then of each file in turn."""
         planned: list[Planned] = []
         waiting = {row.file for row in self._resend}
         todo = [each for each in self._tracker.tailed if each.source is not None and each.row.id not in waiting]
         todo.sort(key=lambda each: (0, each.row.id) if each.row.aside else (1, each.asked))
-        while todo and len(planned) < free:
+        while todo:
             for each in todo[:]:
-                if len(planned) >= free:
-                    break
+                if len(planned) >= posts_max or bytes_max <= 0:
+                    return planned
                 self._asked += 1
                 each.asked = self._asked
                 post = self._next_post(each)
@@ -168,6 +173,7 @@ class Shipper:
                     todo.remove(each)
                 else:
                     planned.append(post)
+                    bytes_max -= len(post.block.body)
         return planned
 
     def _next_post(self, each: Tailed) -> Planned | None:
@@ -203,7 +209,7 @@ class Shipper:
     def _write(self, planned: Sequence[Planned]) -> None:
         """Everything that is new, if anything is. A file is known from the moment that it is found, whatever is read of it."""
         tracker = self._tracker
-        rows = [each.row for each in tracker.tailed if self._written.get(each.row.id) != each.row]
+        rows = [each.row for each in tracker.tailed if self._written.get(each.row.id) is not each.row]
         if not (planned or rows or self._done or tracker.forgotten):
             return
         posts = [
@@ -269,7 +275,11 @@ class Shipper:
         self.shipped.lost.append(text)
         self._tell(text)
 
-    def _observe(self) -> None:
+    def _observe(self, *, now: bool = False) -> None:
+        """Some times a second, or `now`."""
+        if not now and self._clock.monotonic_s() - self._observed_s < SCAN_S:
+            return
+        self._observed_s = self._clock.monotonic_s()
         tailed = [each for each in self._tracker.tailed if each.source is not None]
         self.shipped.files = len(tailed)
         self.shipped.bytes_behind = sum(
@@ -314,4 +324,4 @@ class Shipper:
         self._senders.close()
         self._settle()
         self._write(self._split)
-        self._observe()
+        self._observe(now=True)

@@ -25,12 +25,16 @@ class Inode:
 
 
 class Source:
-    """An open file. `gz`: whether it is gzip, told by its first bytes. Holding it open keeps a deleted file readable."""
+    """An open file. `gz`: whether it is gzip, told by its first bytes. Holding it open keeps a deleted file readable.
+
+    `kept`: somebody reads from it and will close it.
+    """
 
     def __init__(self, path: Path) -> None:
         """Raises OSError."""
         self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.path = path
+        self.kept = False
         self.gz = os.pread(self._handle, 2, 0) == _GZIP
         self._packed = None if not self.gz else os.fdopen(os.dup(self._handle), "rb")
         self._unzipped: gzip.GzipFile | None = None

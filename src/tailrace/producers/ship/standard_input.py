@@ -64,7 +64,7 @@ class PipeShipper:
         self._put(body)
 
     def _put(self, body: bytes) -> None:
-        while not self._senders.free:
+        while not self._senders.free_posts:
             self._settle(lambda shipped: None)
             self._senders.changed.wait(QUIET_S)
             self._senders.changed.clear()

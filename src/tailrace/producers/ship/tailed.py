@@ -64,8 +64,13 @@ class Tailed:
         if self.source is not None and self.source is not source:
             self.source.close()
         inode = source.inode
-        self.source, self.homeless = source, False
+        self.source, self.homeless, source.kept = source, False, True
         self.row = replace(self.row, path=str(source.path), device=inode.device, inode=inode.number)
+
+    def seen_at(self, path: str) -> None:
+        """It has that name now."""
+        if self.row.path != path:
+            self.row = replace(self.row, path=path)
 
     def close(self) -> None:
         if self.source is not None:
@@ -97,6 +102,9 @@ class Tailed:
         if self.source is None or not self.ours:
             return None
         size, start = BLOCK_BYTES, self.row.offset
+        if not self.source.gz and self.source.stored_bytes <= start:
+            self.waiting = 0
+            return None
         while True:
             block = self.source.read(start, size)
             at_end = len(block) < size

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import glob
 import os
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
+from itertools import islice, takewhile
 from pathlib import Path
 
 from tailrace.errors import Unavailable
 from tailrace.producers.ship.journal import FileRow
-from tailrace.producers.ship.names import is_put_aside
+from tailrace.producers.ship.names import bases_of, is_put_aside
 from tailrace.producers.ship.source import HEAD_BYTES, Inode, Source, first_after_hole
 from tailrace.producers.ship.tailed import NOT_OURS, Tailed
 from tailrace.runtime.clock import Clock
 
+LIST_S = 1.0
+"""How often patterns are looked up anew."""
 LOOK_BESIDE_S = 5.0
 HOMELESS_S = 10.0
 ROWS_KEPT = 50
@@ -46,17 +50,30 @@ class Tracker:
         self._looked: dict[str, tuple[int, float]] = {}
         self._known_bases = {row.base for row in rows}
         self._first = True
+        self._listed_s = float("-inf")
+        self._bases: list[str] = []
+        self._wanted: set[str] = set()
+        self._names: dict[str, list[str]] = {}
+        self._by_inode: dict[Inode, Tailed] = {}
+        self._by_base: dict[str, list[Tailed]] = {}
 
     def scan(self) -> None:
         """Look at all paths anew. What cannot be opened is told once a while and tried again."""
-        bases, wanted = self._bases()
-        for base in bases:
+        now_s = self._clock.monotonic_s()
+        if now_s - self._listed_s >= LIST_S:
+            self._listed_s, (self._bases, self._wanted) = now_s, self._list()
+        self._names = {}
+        self._by_inode = {each.inode: each for each in self.tailed}
+        self._by_base = {}
+        for each in self.tailed:
+            self._by_base.setdefault(each.row.base, []).append(each)
+        for base in self._bases:
             moved = self._look_at(base)
             if moved or self._beside_is_due(base):
-                self._look_beside(base, wanted)
+                self._look_beside(base)
         self._first = False
 
-    def _bases(self) -> tuple[dict[str, None], set[str]]:
+    def _list(self) -> tuple[list[str], set[str]]:
         """(paths to follow, paths asked for that rotation has put aside)."""
         found: dict[str, None] = {}
         for pattern in self._patterns:
@@ -67,16 +84,9 @@ class Tracker:
         for base in self._known_bases - found.keys():
             if any(fnmatch(base, pattern) for pattern in self._patterns):
                 found[base] = None
-        folders: dict[str, list[str]] = {}
-        for path in (*found, *self._known_bases):
-            folders.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
-        wanted = {
-            path
-            for path in found
-            if path not in self._known_bases
-            and any(is_put_aside(os.path.basename(path), other) for other in folders[os.path.dirname(path)])
-        }
-        return {path: None for path in found if path not in wanted}, wanted
+        known = {*found, *self._known_bases}
+        wanted = {path for path in found if path not in self._known_bases and _is_aside_of_any(path, known)}
+        return [path for path in found if path not in wanted], wanted
 
     # -- the path that was asked for ---------------------------------------------------------------------------------
 
@@ -112,11 +122,12 @@ class Tracker:
         """Its bytes are gone from where they were."""
         each.close()
         each.homeless, each.quiet_since_s = each.ours, self._clock.monotonic_s()
+        self._by_inode.pop(each.inode, None)
         each.row = replace(each.row, device=0, inode=0)
 
     def _follow(self, base: str, source: Source) -> None:
         inode = source.inode
-        known = next((each for each in self.tailed if each.inode == inode), None)
+        known = self._by_inode.get(inode)
         if known is not None and not known.holds_same(source):
             self._displace(known)
             known = None
@@ -148,6 +159,8 @@ class Tracker:
         self._next_id += 1
         added = Tailed(row, quiet_since_s=self._clock.monotonic_s())
         self.tailed.append(added)
+        self._by_inode[inode] = added
+        self._by_base.setdefault(base, []).append(added)
         if offset == NOT_OURS:
             source.close()
         else:
@@ -165,22 +178,19 @@ class Tracker:
         seen_ns, looked_s = self._looked.get(base, (0, float("-inf")))
         return changed_ns != seen_ns or self._clock.monotonic_s() - looked_s >= LOOK_BESIDE_S
 
-    def _look_beside(self, base: str, wanted: set[str]) -> None:
+    def _look_beside(self, base: str) -> None:
         """Say of each file that rotation has put aside which it is. What is there at the first look was not asked for."""
         folder, name = os.path.split(base)
         try:
             changed_ns = os.stat(folder).st_mtime_ns
-            beside = sorted(
-                (entry.stat().st_mtime_ns, entry.path)
-                for entry in os.scandir(folder)
-                if is_put_aside(entry.name, name) and entry.is_file()
-            )
+            paths = [os.path.join(folder, each) for each in self._beside(folder, name)]
+            beside = sorted((os.stat(path).st_mtime_ns, path) for path in paths if os.path.isfile(path))
         except OSError:  # a rotation is on
             return
         whole = True
         for _, path in beside:
             try:
-                whole &= self._place(base, Path(path), wanted)
+                whole &= self._place(base, Path(path))
             except (OSError, Unavailable):
                 whole = False
         self._looked[base] = (changed_ns if whole else 0, self._clock.monotonic_s())
@@ -188,41 +198,56 @@ class Tracker:
             self._known_bases.add(base)
             self._forget(base, {path for _, path in beside})
 
-    def _place(self, base: str, path: Path, wanted: set[str]) -> bool:
+    def _beside(self, folder: str, name: str) -> list[str]:
+        """Names that rotation may have given to what was `name`. A folder is listed once in a scan."""
+        if folder not in self._names:
+            self._names[folder] = sorted(os.listdir(folder))
+        names, stem = self._names[folder], name.rpartition(".")[0] or name
+        first = bisect_left(names, stem)
+        return [
+            each
+            for each in takewhile(lambda each: each.startswith(stem), islice(names, first, None))
+            if is_put_aside(each, name)
+        ]
+
+    def _place(self, base: str, path: Path) -> bool:
         """Say what file this is. False if that cannot be said yet."""
         found = path.stat()
         inode = Inode(found.st_dev, found.st_ino)
-        known = next((each for each in self.tailed if each.inode == inode), None)
+        known = self._by_inode.get(inode)
         if known is not None and known.source is not None:
-            known.row = replace(known.row, path=str(path))
+            known.seen_at(str(path))
             if not known.truncated():
                 return True
             known.close()  # another was written over what was put aside
         source = Source(path)
         try:
-            return self._identify(base, source, known, wanted=str(path) in wanted)
+            return self._identify(base, source, known, wanted=str(path) in self._wanted)
         finally:
-            if not any(each.source is source for each in self.tailed):
+            if not source.kept:
                 source.close()
 
     def _identify(self, base: str, source: Source, known: Tailed | None, *, wanted: bool) -> bool:
         if known is not None and known.holds_same(source):
-            known.row = replace(known.row, path=str(source.path))
+            known.seen_at(str(source.path))
             if known.ours and (known.homeless or (source.gz is False and source.stored_bytes > known.row.offset)):
                 known.at(source)
                 known.row = replace(known.row, aside=True)
             return True
         if known is not None:  # its number was given to another file
+            self._by_inode.pop(known.inode, None)
             known.row = replace(known.row, device=0, inode=0)
         head = source.read(0, HEAD_BYTES)
         if not head:
             return False
-        kin = [each for each in self.tailed if each.row.base == base and _same_beginning(each.row.head, head)]
+        kin = [each for each in self._by_base.get(base, []) if _same_beginning(each.row.head, head)]
         for each in kin:
             if each.homeless and (each.is_copied_by(source) or _is_short_copy(each, source)):
+                self._by_inode.pop(each.inode, None)
                 each.at(source)
                 each.row = replace(each.row, aside=True)
                 each.quiet_since_s = self._clock.monotonic_s()
+                self._by_inode[source.inode] = each
                 self._tell(f"{base} goes on in {source.path.name}")
                 return True
         live = self._live.get(base)
@@ -250,11 +275,15 @@ class Tracker:
 
     def _forget(self, base: str, beside: set[str]) -> None:
         """Keep the newest rows of a base, and those of files that are there."""
-        rows = [each for each in self.tailed if each.row.base == base]
-        for each in rows[:-ROWS_KEPT]:
+        for each in self._by_base.get(base, [])[:-ROWS_KEPT]:
             if each.source is None and not each.homeless and each.row.path not in beside:
                 self.tailed.remove(each)
                 self.forgotten.append(each.row.id)
+
+
+def _is_aside_of_any(path: str, known: set[str]) -> bool:
+    folder, name = os.path.split(path)
+    return any(os.path.join(folder, base) in known for base in bases_of(name))
 
 
 def _same_beginning(one: bytes, other: bytes) -> bool:
