@@ -67,7 +67,7 @@ def test_a_slot_is_a_function_of_seed_start_and_number() -> None:
     rate=st.floats(0.5, 3_000),
     scenario=st.sampled_from(sorted(SCENARIOS)),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_number_of_processes_makes_the_same_lines(processes: int, seed: int, rate: float, scenario: str) -> None:
     """Each with a generator of its own, as in processes of their own."""
     slots = 13

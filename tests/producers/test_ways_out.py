@@ -20,6 +20,7 @@ from tailrace.errors import Invalid, Unavailable
 from tailrace.producers.control import Ear, tell
 from tailrace.producers.feed import Post
 from tailrace.producers.manifest import read_manifest
+from tailrace.producers.sinks import kafka
 from tailrace.producers.sinks.base import Parcel, Refused, Retry
 from tailrace.producers.sinks.file import FileSink
 from tailrace.producers.sinks.http import HttpSink
@@ -181,6 +182,53 @@ def test_a_call_keeps_to_the_limits_of_records_and_bytes() -> None:
     assert call_size([{"Data": b"x" * (CALL_BYTES_MAX + 1), "PartitionKey": "k"}]) == 1
 
 
+# -- Kafka -----------------------------------------------------------------------------------------------------------
+
+
+class Broker:
+    """Stands in for the library's producer: acknowledges what `poll` finds, once it is told to."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        self.given: list[tuple[bytes, str]] = []
+        self.waiting: list[Any] = []
+        self.error: str | None = None
+        self.up = False
+
+    def produce(self, topic: str, value: bytes, key: str, on_delivery: Any) -> None:
+        assert topic == "logs"
+        self.given.append((value, key))
+        self.waiting.append(on_delivery)
+
+    def poll(self, seconds: float) -> None:
+        while self.up and self.waiting:
+            self.waiting.pop()(self.error, None)
+
+
+def test_a_record_is_given_to_the_library_once_however_long_the_broker_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Broker] = []
+
+    class Library:
+        @staticmethod
+        def Producer(settings: dict[str, Any]) -> Broker:
+            made.append(Broker(settings))
+            return made[0]
+
+    monkeypatch.setattr(kafka, "_library", lambda: Library)
+    link = kafka._KafkaLink("h:1", "logs")
+    parcel = Parcel(0, post([b"a", b"b"], ["/a", "/b"]))
+    for _ in range(2):
+        with pytest.raises(Retry, match="does not answer"):
+            link.send(parcel, NEVER)
+    made[0].up = True
+    assert link.send(parcel, NEVER).accepted == 2
+    assert made[0].given == [(b"a", "/a"), (b"b", "/b")]
+    assert (made[0].settings["acks"], made[0].settings["enable.idempotence"]) == ("all", True)
+    made[0].error = "topic is not there"
+    with pytest.raises(Refused, match="not there"):
+        link.send(Parcel(1, post([b"c"], ["/c"])), NEVER)
+
+
 # -- What cannot be --------------------------------------------------------------------------------------------------
 
 
@@ -254,3 +302,23 @@ def test_orders_go_to_the_run_that_is_named_and_errors_come_back(tmp_path: Path)
     with pytest.raises(Unavailable):
         tell({"status": ""}, folder=folder)
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_command_says_how_the_run_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    told: list[Any] = []
+
+    def obey(order: Any) -> dict[str, Any]:
+        told.append(order)
+        return {
+            "run": "aaaa", "rate": 5.0, "paused": True, "acked": 1_200, "elapsed_s": 3.0, "duration_s": 60.0, "situation": "slow",
+        }  # fmt: skip
+
+    assert main(["produce", "ctl", "status"]) == 3
+    capsys.readouterr()
+    with Ear("aaaa", obey):
+        assert main(["produce", "ctl", "scenario=slow", "for=30s", "endpoint=/a=b"]) == 0
+    assert told == [{"scenario": "slow", "for": "30s", "endpoint": "/a=b"}]
+    assert capsys.readouterr().out.strip() == "run aaaa: 5 lines/s, paused, 1,200 acknowledged, 3 of 60 s, slow"

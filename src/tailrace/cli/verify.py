@@ -51,10 +51,11 @@ def verify(
 
     Exit codes: 0 every line is counted once, 1 it is not, 2 wrong usage, 3 no node answers.
     """
-    from tailrace.cli.client import Client
+    from tailrace.cli.verify_node import PatientClient
     from tailrace.model.window import duration_us
     from tailrace.producers.manifest import read_manifest
     from tailrace.producers.verification.expected import expect
+    from tailrace.runtime.clock import SystemClock
 
     read = [read_manifest(path) for path in manifests]
     expected = expect(read)
@@ -62,8 +63,8 @@ def verify(
     if any(manifest.begin.spec.target != node for manifest in read):
         # What another node's ledger said before the run tells nothing of this one.
         expected.ledger = None
-    client = Client(node)
-    verdict = _verdict(client, expected, duration_us(wait) / 1e6, covered=covered)
+    wait_s = duration_us(wait) / 1e6
+    verdict = _verdict(PatientClient(node, SystemClock(), wait_s), expected, wait_s, covered=covered)
     if as_json:
         print_json(_as_json(verdict))
     else:

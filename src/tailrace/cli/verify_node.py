@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -10,17 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tailrace.cli.client import Client
-from tailrace.errors import Invalid, NotFound, Timeout, TooLarge
+from tailrace.cli.client import ANSWER_TIMEOUT_S, Client
+from tailrace.errors import Invalid, NotFound, Timeout, TooLarge, Unavailable
 from tailrace.model.window import iso
 from tailrace.producers.lines import POST_DIGITS, RUN_DIGITS
 from tailrace.producers.truth import WINDOW_US
 from tailrace.producers.verification.expected import Cells, Key, Sums
 from tailrace.producers.verification.judge import Found
+from tailrace.runtime.clock import Clock
 
 VIEW = "records_by_service"
 ARROW = "application/vnd.apache.arrow.stream"
 POSTS_AT_ONCE = 500
+PAUSE_S = 0.5
 T = TypeVar("T")
 Stretch = tuple[int, int]
 
@@ -37,6 +40,37 @@ SELECT substr(trace_id, 1, {digits}) AS post, time_bucket(INTERVAL '10 seconds',
 FROM logs
 WHERE timestamp >= TIMESTAMP '{first}' AND timestamp < TIMESTAMP '{end}' AND substr(trace_id, 1, {digits}) IN ({posts}) GROUP BY ALL
 """
+
+
+class PatientClient(Client):
+    """Asks again for `wait_s` seconds while the node, or a process of it, is starting; a node that was never met is not waited for."""
+
+    def __init__(self, url: str, clock: Clock, wait_s: float) -> None:
+        super().__init__(url)
+        self._clock = clock
+        self._deadline_s = clock.monotonic_s() + wait_s
+        self._met = False
+
+    def open(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float | None = ANSWER_TIMEOUT_S,
+    ) -> http.client.HTTPResponse:
+        while True:
+            try:
+                response = super().open(method, path, body, headers, timeout_s)
+            except Unavailable as error:
+                # One with a cause is of the connection, any other is the node's own answer.
+                self._met = self._met or error.__cause__ is None
+                if not self._met or self._clock.monotonic_s() >= self._deadline_s:
+                    raise
+                self._clock.sleep(PAUSE_S)
+            else:
+                self._met = True
+                return response
 
 
 def view_cells(client: Client, stretches: Sequence[Stretch]) -> Cells:

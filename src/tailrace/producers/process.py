@@ -26,7 +26,7 @@ from tailrace.producers.lines import Renderer
 from tailrace.producers.manifest import ManifestWriter
 from tailrace.producers.scenarios.timeline import Timeline
 from tailrace.producers.sinks.targets import kind_of, make_sink
-from tailrace.producers.spec import LINES_A_POST_MAX, RunSpec, post_number
+from tailrace.producers.spec import PARTS, RunSpec, pieces
 from tailrace.producers.traffic import Times, share_of
 from tailrace.producers.truth import truth_of
 from tailrace.runtime.clock import SystemClock
@@ -130,17 +130,10 @@ class Process:
 
     def _posts(self, slot: int, due_us: int) -> Iterator[Post]:
         """Those of a slot that are still to be sent, each in the manifest before it is given away."""
-        lines = self._traffic.lines_in(slot)
-        parts = range(-(-lines // LINES_A_POST_MAX))
-        wanted = [part for part in parts if post_number(slot, part) not in self._settled]
-        if not wanted:
-            return
-        draft = self._traffic.requests(slot)
-        for part in wanted:
-            piece = draft.part(part * LINES_A_POST_MAX, (part + 1) * LINES_A_POST_MAX)
-            post = self._post(piece, post_number(slot, part), due_us)
+        for n, piece in pieces(self._traffic, slot, self._settled):
+            post = self._post(piece, n, due_us)
             yield post
-            if self._traffic.is_sent_again(slot, part):
+            if self._traffic.is_sent_again(slot, n % PARTS):
                 self._again.append(replace(post, again=True))
 
     def _post(self, piece: Draft, n: int, due_us: int) -> Post:

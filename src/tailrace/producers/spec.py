@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+
 import msgspec
 
+from tailrace.producers.draft import Draft
 from tailrace.producers.profile.model import Profile
 from tailrace.producers.scenarios.timeline import Timeline
 from tailrace.producers.traffic import SLOT_US, Times, Traffic
@@ -42,6 +46,17 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     def traffic(self) -> Traffic:
         return Traffic(self.profile, self.timeline, seed=self.seed, times=self.times, shaped=self.shaped)
+
+
+def pieces(traffic: Traffic, slot: int, known: AbstractSet[int] = frozenset()) -> Iterator[tuple[int, Draft]]:
+    """(number, requests) of each post that a slot is cut into, but for those that are `known`: if all are, nothing is made."""
+    parts = range(-(-traffic.lines_in(slot) // LINES_A_POST_MAX))
+    wanted = [part for part in parts if post_number(slot, part) not in known]
+    if not wanted:
+        return
+    draft = traffic.requests(slot)
+    for part in wanted:
+        yield post_number(slot, part), draft.part(part * LINES_A_POST_MAX, (part + 1) * LINES_A_POST_MAX)
 
 
 def post_number(slot: int, part: int) -> int:

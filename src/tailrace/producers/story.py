@@ -15,7 +15,7 @@ from tailrace.producers.profile.read import shipped_profile
 from tailrace.producers.scenarios.catalog import make_event
 from tailrace.producers.scenarios.event import Event
 from tailrace.producers.scenarios.timeline import Change, Timeline
-from tailrace.producers.spec import LINES_A_POST_MAX, post_number
+from tailrace.producers.spec import pieces
 from tailrace.producers.traffic import SLOT_US, Times, Traffic
 from tailrace.runtime.clock import Clock
 
@@ -59,10 +59,6 @@ def posts(traffic: Traffic, run: str, clock: Clock, *, slots: int | None = None)
 
 
 def slot_posts(traffic: Traffic, renderer: Renderer, slot: int) -> Iterator[Post]:
-    lines, due_us = traffic.lines_in(slot), traffic.times.due_us(slot)
-    if not lines:
-        return
-    draft = traffic.requests(slot)
-    for part in range(-(-lines // LINES_A_POST_MAX)):
-        piece = draft.part(part * LINES_A_POST_MAX, (part + 1) * LINES_A_POST_MAX)
-        yield Post(renderer.body(piece, post_number(slot, part)), len(piece), due_us)
+    due_us = traffic.times.due_us(slot)
+    for n, piece in pieces(traffic, slot):
+        yield Post(renderer.body(piece, n), len(piece), due_us)
