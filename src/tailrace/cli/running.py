@@ -21,7 +21,8 @@ from tailrace.runtime.clock import SystemClock
 if TYPE_CHECKING:
     from rich.status import Status
 
-READY_S_MAX = 120.0
+SLOW_S = 60.0
+"""After so long, and each time again, it is said what a start waits for."""
 
 
 @dataclass(slots=True)
@@ -119,17 +120,26 @@ class Running:
         return self._node.tls_url
 
     def wait_ready(self) -> bool:
-        """Shows what it waits for; False if it was told to stop. Raises Unavailable or Invalid if it will not be ready."""
+        """Shows what it waits for; False if it was told to stop. Raises Invalid if it never will be ready."""
+
+        told_s = 0.0
 
         def on_wait(reason: str) -> None:
+            nonlocal told_s
             seconds = self.clock.monotonic_s() - self._started_s
+            if seconds >= told_s + SLOW_S:
+                told_s = seconds
+                self.show.event("slow", seconds=round(seconds), reason=reason)
+                self.show.lines(
+                    f"not ready after {seconds:.0f} s: {_plain(reason)}; its logs are in {self.settings.run_dir}"
+                )
             there = ", ".join(self._ready) or "none yet"
             self.show.progress(f"starting {seconds:4.1f} s   ready: {there}   [dim]{_plain(reason)}[/]")
 
         if not self.show.as_json and not self.show.out.is_terminal:
             self.show.lines(f"starting a node at {self.url}")
         try:
-            if not self._node.wait_ready(READY_S_MAX, self.stopping, on_wait):
+            if not self._node.wait_ready(self.stopping, on_wait):
                 return False
         finally:
             self.show.progress(None)
