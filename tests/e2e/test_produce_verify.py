@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -42,23 +43,26 @@ class Producing:
 
     def __init__(self, folder: Path, name: str, to: str, *words: str) -> None:
         self.manifest = folder / f"{name}.ndjson"
+        # A socket's path has to be short.
+        self._runtime = tempfile.TemporaryDirectory(prefix="tr-")
         command = [sys.executable, "-m", "tailrace.cli.main", "produce", "--to", to, "--json", *words]
         self._process = subprocess.Popen(
             [*command, "--manifest", str(self.manifest)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "XDG_RUNTIME_DIR": str(folder)},
+            env={**os.environ, "XDG_RUNTIME_DIR": self._runtime.name},
             start_new_session=True,
         )
         self.pid = self._process.pid
-        self.control = folder / f"tailrace-produce-{os.getuid()}"
+        self.control = Path(self._runtime.name) / f"tailrace-produce-{os.getuid()}"
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill_all()
+        self._runtime.cleanup()
 
     @property
     def workers(self) -> list[int]:
