@@ -154,6 +154,38 @@ def test_totals_are_exact_through_kills_a_split_and_other_traffic(node: RunningN
 
 @pytest.mark.kill
 @pytest.mark.slow
+def test_boto3_is_exact_through_kills_and_a_split_where_records_have_ids(tmp_path: Path) -> None:
+    """A call whose answer is lost is made again; `trace_id` tells the node which of its records it has."""
+    config = tmp_path / "tailrace.toml"
+    config.write_text('[kinesis]\nid_field = "trace_id"\n')
+    with RunningNode(tmp_path / "data", config=config) as node:
+        words = (
+            "--endpoint-url",
+            url(node),
+            "--rate",
+            "2000",
+            "--processes",
+            "3",
+            "--duration",
+            "6s",
+            "--patience",
+            "60s",
+        )
+        with Producing(tmp_path, "boto3", "kinesis://logs", *words) as producing:
+            eventually("the first acknowledgements", lambda: producing.acked() > 5)
+            killed_in_turn(node, "ingest")
+            shard = next(s["id"] for s in node.pipeline()["shards"] if s["state"] == "open")
+            eventually("a split", lambda: node.request("POST", f"/v1/shards/{shard}/split").status < 300)
+            killed_in_turn(node, "node")
+            node.wait_ready()
+            code, counts = producing.result()
+        assert (code, counts["failed"], counts["sent"]) == (0, 0, 12_000)
+        code, verdict = verified(producing.manifest, "--to", url(node))
+        assert (code, verdict["sent"], verdict["counted_once"]) == (0, 12_000, 12_000), verdict
+
+
+@pytest.mark.kill
+@pytest.mark.slow
 def test_a_producer_killed_with_all_its_processes_leaves_a_manifest_that_verifies(
     node: RunningNode, tmp_path: Path
 ) -> None:
