@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 from concurrent.futures import Future
@@ -24,12 +25,15 @@ from tailrace.ingest.protocols.kinesis.streams import TheStream
 from tailrace.ingest.protocols.kinesis.subscribe import Subscriptions
 from tailrace.ingest.protocols.kinesis.wire import JsonWire
 from tailrace.model.fields import DEFAULT_FIELDS, RAW_SCHEMA
+from tailrace.model.sequence import offset_of
+from tailrace.model.shard import hash_key
 from tailrace.runtime.clock import ManualClock, SystemClock
 from tailrace.serving.housekeeping import Housekeeping
 from tailrace.stream.backends.memory.stream import MemoryStream
-from tailrace.stream.base import Appended, ShardBatch
+from tailrace.stream.base import Appended, ReadRequest, ShardBatch
 from tailrace.testing.contracts.stream_samples import sample_batch, sample_raw
 from tests.ingest.serving import ingesting, settings
+from tests.ingest.test_resharding import RestlessStream
 
 WIRE = JsonWire("application/json")
 NAMED = {"StreamName": "logs"}
@@ -327,6 +331,35 @@ def test_records_of_a_shard_that_fails_fail_alone(tmp_path: Path, error: Excepti
     assert {found["Records"][n]["ErrorCode"] for n in failed} == {code}
     assert one.status_code >= 400
     assert one.headers["x-amzn-errortype"] == one.json()["__type"]
+
+
+@pytest.mark.parametrize("merging", [False, True])
+def test_puts_whose_shards_change_on_the_way(tmp_path: Path, merging: bool) -> None:
+    """Each record is where its answer says, in the shard that owns its hash key now."""
+    stream = RestlessStream()
+    stream.merging = merging
+    keys = [f"k{n}" for n in range(60)]
+    hashes = {n: str((1 << 128) // 60 * n) for n in range(0, 60, 3)}
+    records = [
+        {"Data": base64.b64encode(key.encode()).decode(), "PartitionKey": key}
+        | ({"ExplicitHashKey": hashes[n]} if n in hashes else {})
+        for n, key in enumerate(keys)
+    ]
+    headers = {"X-Amz-Target": "Kinesis_20131202.PutRecords", "Content-Type": "application/x-amz-json-1.1"}
+    with ingesting(stream, settings(tmp_path)) as url:
+        for _ in range(3):
+            stream.moves = 2
+            answer = httpx.post(url + "/", json={"StreamName": "logs", "Records": records}, headers=headers).json()
+            assert answer["FailedRecordCount"] == 0
+            shards = {shard.id: shard for shard in stream.shards()}
+            for n, (key, place) in enumerate(zip(keys, answer["Records"], strict=True)):
+                shard = shards[place["ShardId"]]
+                offset = offset_of(shard, place["SequenceNumber"])
+                (block,) = stream.read(ReadRequest(shard.id, offset, 1, with_raw=True))
+                assert block.raw is not None
+                assert block.raw["raw"][offset - block.first_offset].as_py() == key.encode()
+                assert shard.hash_first <= int(hashes.get(n, hash_key(key.encode()))) <= shard.hash_last
+    assert sum(stream.end(shard).next_offset for shard in shards) == 180
 
 
 def test_ids_need_no_producer(place: Place) -> None:
