@@ -299,6 +299,28 @@ def test_a_node_that_fails_in_every_way(log: Log, tmp_path: Path) -> None:
         assert node.wrong == []
 
 
+def test_a_post_is_in_the_journal_before_it_is_sent(
+    node: Node, log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[bool] = []
+    store = node.store
+
+    def looking(stamp: str, path: str, body: bytes) -> tuple[int, int]:
+        journal = sqlite3.connect(tmp_path / "state" / "ship.db")
+        row = journal.execute('SELECT "end" - start FROM posts WHERE stamp = ?', (stamp,)).fetchone()
+        journal.close()
+        known.append(row == (len(body),))
+        return store(stamp, path, body)
+
+    monkeypatch.setattr(node, "store", looking)
+    with following(node, tmp_path, log.path):
+        for _ in range(20):
+            log.write(10)
+            arrived(node, log)
+    assert known == [True] * len(known)
+    assert len(known) >= 20
+
+
 def test_a_node_that_is_away_costs_nothing_but_time(log: Log, tmp_path: Path) -> None:
     log.write(1000)
     told: list[str] = []

@@ -232,6 +232,18 @@ def test_places_are_those_of_the_text() -> None:
         turn(" -- nothing\n")
 
 
+def test_words_of_sql_can_be_names() -> None:
+    sql = pump(f"SELECT STREAM service FROM {INPUT} WHERE status > 3", "a VARCHAR(4)", '"select"').replace(
+        'p_"select"', "p"
+    ) + pump(
+        'SELECT STREAM a, COUNT(*) AS x FROM "select" GROUP BY a, FLOOR("select".ROWTIME TO MINUTE)',
+        '"order" VARCHAR(4), "end" INTEGER',
+    )
+    converted = turn(sql)
+    assert converted.complete, said(converted, Kind.NOT_TURNED)
+    assert "FROM v_select" in converted.files["out"]
+
+
 def test_circles_end() -> None:
     sql = pump("SELECT STREAM * FROM b WHERE x = 1", "x INTEGER", "a") + pump(
         "SELECT STREAM * FROM a WHERE x = 2", "x INTEGER", "b"

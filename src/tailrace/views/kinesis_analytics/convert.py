@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sqlglot import exp
+from sqlglot import exp, parse_one
+from sqlglot.errors import ParseError
 
 from tailrace.errors import ViewError
 from tailrace.model.fields import Fields
@@ -278,8 +279,17 @@ def _linked(work: _Work, *, but: str = "") -> tuple[list[StreamText], dict[str, 
 def _free_name(work: _Work, wanted: Name) -> str:
     """In lower case, of letters and digits; not one that is taken."""
     name = re.sub(r"[^a-z0-9_]+", "_", wanted.shown.lower()).strip("_")[:50] or "view"
-    name = name if name[0].isalpha() else f"v_{name}"
+    name = name if name[0].isalpha() and not _is_word_of_sql(name) else f"v_{name}"
     taken = {*work.files, *work.streams, *RESERVED_NAMES, *(shipped for shipped, _ in shipped_views())}
     if name not in taken:
         return name
     return next(f"{name}_{number}" for number in range(2, 10_000) if f"{name}_{number}" not in taken)
+
+
+def _is_word_of_sql(name: str) -> bool:
+    """Such as `select`, which could not stand behind FROM."""
+    try:
+        table = parse_one(f"SELECT * FROM {name}", dialect="duckdb").args["from_"].this
+    except ParseError:
+        return True
+    return not isinstance(table, exp.Table) or table.name != name
