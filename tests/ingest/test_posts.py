@@ -154,6 +154,7 @@ def test_compressed_bodies(url: str, encoding: str, compress: Any) -> None:
         ("zstd", zstandard.compress(line(1)) + b"junk"),
         ("br", b"x"),
     ],
+    ids=["no gzip", "cut gzip", "gzip and more", "no zstd", "cut zstd", "cut blocks", "zstd and more", "unknown"],
 )
 def test_damaged_or_unknown_encodings_are_refused(url: str, stream: MemoryStream, encoding: str, body: bytes) -> None:
     answer = httpx.post(url, content=body, headers={"Content-Encoding": encoding})
