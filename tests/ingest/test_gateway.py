@@ -159,6 +159,21 @@ def test_a_request_arrives_as_it_was_and_so_does_the_answer(url: str, method: st
     assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
 
 
+def test_a_body_over_http2_arrives_whatever_the_headers_say_of_it(url: str) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in (b"", b"one, ", b"two"):
+            yield piece
+
+    async def ask() -> list[str]:
+        async with httpx.AsyncClient(http1=False, http2=True) as client:
+            # httpx writes `transfer-encoding` for a body of unknown length, and takes it off for HTTP/2.
+            posted = await client.post(f"{url}/echo/x", content=pieces())
+            empty = [await client.request(method, f"{url}/echo/x") for method in ("GET", "POST", "DELETE")]
+            return [answer.json()["body"] for answer in (posted, *empty)]
+
+    assert asyncio.run(ask()) == ["one, two", "", "", ""]
+
+
 def test_headers_about_the_connection_stay_behind() -> None:
     given = [
         (b"Connection", b"keep-alive, X-Hop"),

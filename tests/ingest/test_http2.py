@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, StreamEnded, StreamReset
 
 from tailrace.ingest.http2 import PREFACE
 from tests.ingest.serving import ingesting, line, memory_stream, settings
@@ -71,3 +74,33 @@ def test_a_post_in_pieces_is_a_post(url: str) -> None:
     body = line()
     head = f"POST /v1/logs HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     assert talk(url, b"P", head.encode()[1:], body).startswith(b"HTTP/1.1 200")
+
+
+def test_a_post_whose_headers_end_it_has_an_empty_body(url: str) -> None:
+    answer = _stream(url, b"/v1/logs")
+    assert b'"code":"invalid"' in answer
+
+
+def test_a_path_that_is_not_ascii_ends_its_own_stream_alone(url: str) -> None:
+    assert _stream(url, b"/\xff") == b"reset"
+
+
+def _stream(url: str, path: bytes) -> bytes:
+    """What a POST without a body is answered, or `reset`."""
+    config = H2Configuration(client_side=True, validate_outbound_headers=False)
+    place, talking = urlsplit(url), H2Connection(config)
+    names = {b":method": b"POST", b":path": path, b":scheme": b"http", b":authority": place.netloc.encode()}
+    with socket.create_connection((place.hostname or "", place.port or 0), timeout=20) as connection:
+        talking.initiate_connection()
+        talking.send_headers(1, list(names.items()), end_stream=True)
+        connection.sendall(talking.data_to_send())
+        answer = b""
+        while more := connection.recv(65536):
+            for event in talking.receive_data(more):
+                if isinstance(event, StreamReset):
+                    return b"reset"
+                if isinstance(event, DataReceived):
+                    answer += event.data
+                if isinstance(event, StreamEnded):
+                    return answer
+        return b"closed"

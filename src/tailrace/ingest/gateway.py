@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import httpx
 from starlette.responses import HTMLResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tailrace.errors import Unavailable
 from tailrace.ingest.guard import header
@@ -112,7 +112,8 @@ class Gateway:
             raise httpx.ConnectError("there is no node")
         path = scope.get("raw_path") or scope["path"].encode()
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
-        has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+        said = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+        has_body = said or (scope["http_version"] == "2" and await client.sends_body())
         request = httpx.Request(
             scope["method"],
             httpx.URL(scheme="http", host="node", raw_path=path + query),
@@ -135,11 +136,19 @@ class _Client:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._first: Message | None = None
         self._body_read = asyncio.Event()
+
+    async def sends_body(self) -> bool:
+        """Whether a body comes, where headers need not say so: HTTP/2 ends a body by a flag. Raises ClientGone."""
+        self._first = await self._receive()
+        if self._first["type"] == "http.disconnect":
+            raise ClientGone
+        return bool(self._first.get("body") or self._first.get("more_body"))
 
     async def body(self) -> AsyncIterator[bytes]:
         while True:
-            message = await self._receive()
+            message, self._first = self._first or await self._receive(), None
             if message["type"] == "http.disconnect":
                 raise ClientGone
             yield message.get("body", b"")

@@ -6,10 +6,25 @@ else is served by httptools, which is faster at large posts.
 
 from __future__ import annotations
 
+import zttp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+class Http2Protocol(ZttpH2Protocol):
+    """uvicorn 0.54 waits for the body of requests whose headers end them, and drops the connection at a path that is not ASCII."""
+
+    def handle_request(self, event: zttp.Request) -> None:
+        if not event.path.isascii():
+            self.conn.stream(event.stream_id).reset(zttp.H2ErrorCode.PROTOCOL_ERROR)
+            return
+        super().handle_request(event)
+        if event.end_stream:
+            cycle = self.cycles[event.stream_id]
+            cycle.more_body = False
+            cycle.message_event.set()
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -34,7 +49,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _become_http2(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         self.connections.discard(self)
-        protocol = ZttpH2Protocol(self.config, self.server_state, self.app_state, self.loop)
+        protocol = Http2Protocol(self.config, self.server_state, self.app_state, self.loop)
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
         protocol.data_received(data)
