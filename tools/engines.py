@@ -76,7 +76,7 @@ def fetch(name: str, *, write_sums: bool = False) -> None:
 
 
 def run_maven(maven: str, pom: Path, jars: Path) -> None:
-    command = [maven, "--quiet", "--batch-mode", "--file", str(pom), "dependency:copy-dependencies"]
+    command = [maven, "--quiet", "--batch-mode", "--color", "never", "--file", str(pom), "dependency:copy-dependencies"]
     command += [f"-DoutputDirectory={jars}", "-DincludeScope=runtime"]
     if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode != 0:
         raise EnginesError(f"Maven could not fetch what `{pom.relative_to(ROOT)}` names (see above)")
