@@ -343,6 +343,20 @@ def test_one_journal_serves_one_process_and_one_node(node: Node, log: Log, tmp_p
         make(node, tmp_path, log.path)
 
 
+def test_a_journal_that_is_removed_ends_it_before_more_is_sent(node: Node, log: Log, tmp_path: Path) -> None:
+    log.write(3)
+    shipper = make(node, tmp_path, log.path)
+
+    def removed(shipped: Shipped) -> None:
+        if shipped.accepted == 3 and (tmp_path / "state").exists():
+            shutil.rmtree(tmp_path / "state")
+            log.write(2)
+
+    with pytest.raises(Unavailable, match="was removed or replaced"):
+        shipper.run(removed)
+    assert node.lines == log.written[:3]
+
+
 def test_a_copied_journal_takes_other_numbers(node: Node, log: Log, tmp_path: Path) -> None:
     log.write(10)
     once(node, tmp_path, log.path)
