@@ -140,7 +140,7 @@ class Journal:
         done: Sequence[str] = (),
         forgotten: Sequence[int] = (),
     ) -> None:
-        """All of it, on disk on return. `done`: stamps of posts that need not be sent again. Raises Unavailable, if the file is gone too."""
+        """All of it, on disk on return. `done`: stamps of posts that need not be sent again. Raises Unavailable, if it is gone too."""
         self._check_there()
         marks = ", ".join("?" * 11)
         try:
