@@ -11,7 +11,7 @@ import typer
 
 from tailrace.cli.client import node_url
 from tailrace.cli.options import AsJson, Config
-from tailrace.cli.output import BAD_ANSWER, console, print_json
+from tailrace.cli.output import BAD_ANSWER, console, print_json, to_reader
 from tailrace.errors import Invalid
 
 if TYPE_CHECKING:
@@ -141,10 +141,11 @@ def ship(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if as_json:
-        print_json(shipped.as_json())
-    else:
-        console().print(_summary(shipped))
+    with to_reader():
+        if as_json:
+            print_json(shipped.as_json())
+        else:
+            console().print(_summary(shipped))
     if shipped.bytes_lost or shipped.unread:
         raise typer.Exit(BAD_ANSWER)
 
