@@ -197,3 +197,18 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     )  # fmt: skip
     assert done.stdout.strip() == "0"
     assert done.stderr == ""
+
+
+def test_a_reader_that_has_gone_does_not_change_the_exit_code() -> None:
+    text = (
+        "import sys\n"
+        "from tailrace.cli.output import console, to_reader\n"
+        "with to_reader():\n"
+        "    console().print('it does not hold')\n"
+        "sys.exit(1)\n"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run([sys.executable, "-c", text], stdout=write, stderr=subprocess.PIPE, timeout=60)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (1, b"")

@@ -186,6 +186,23 @@ def test_a_refusal_is_counted_and_told() -> None:
     assert told == ["1 records were refused: 400: not now"]
 
 
+@pytest.mark.parametrize(("url", "token"), [(NOWHERE, "key\nof two lines"), ("http://shop..example:80", "key")])
+def test_what_can_never_be_sent_is_told_and_ends_nothing(url: str, token: str) -> None:
+    told: list[str] = []
+    with Producer(url, token=token, on_error=told.append) as producer:
+        for _ in range(2):
+            assert producer.send(n=1)
+            assert producer.flush(30)
+        counts = producer.counts()
+    assert (counts.sent, counts.failed) == (2, 2)
+    assert "cannot be sent" in told[0]
+
+
+def test_what_looks_up_a_host_is_imported_before_anything_forks() -> None:
+    text = "import sys, tailrace.producers.client.producer; sys.exit('encodings.idna' not in sys.modules)"
+    subprocess.run([sys.executable, "-c", text], check=True, timeout=60)
+
+
 def test_a_callback_that_raises_disturbs_nothing() -> None:
     def broken(text: str) -> None:
         raise KeyError(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -152,3 +153,17 @@ def test_stretches_hold_all_windows_once_and_no_wide_gap(windows: list[int], mos
     assert held == sorted(set(windows))
     assert all(a[1] <= b[0] for a, b in pairwise(found))
     assert all(len([w for w in set(windows) if first <= w < end]) * 3 <= max(most, 3) for first, end in found)
+
+
+def test_an_answer_that_names_no_dead_letters_is_not_held_against_them(tmp_path: Path) -> None:
+    writing = ManifestWriter(tmp_path / "m.ndjson", fresh=True)
+    plan = begin()
+    writing.write(msgspec.structs.replace(plan, spec=msgspec.structs.replace(plan.spec, target="kinesis://logs")))
+    writing.begun(0, truth(10, (1, 0, 8, 800), dead=2))
+    writing.acked(sent(0, 10, 2), 0, Acked(10))
+    writing.begun(1, truth(10, (1, 0, 9, 800), dead=1))
+    writing.acked(sent(1, 10, 1), 1, Acked(10, 0))
+    writing.close()
+    found = expect([read_manifest(tmp_path / "m.ndjson")])
+    assert (found.dead.total(), found.untold) == (3, 3)
+    assert found.complaints == ["post 1 of run 0a1b2c3d: 0 dead letters were answered, must be 1"]

@@ -365,6 +365,36 @@ def test_one_journal_serves_one_process_and_one_node(node: Node, log: Log, tmp_p
         make(node, tmp_path, log.path)
 
 
+@pytest.mark.parametrize("asked", ["app.log", "*.gz"])
+def test_a_file_that_cannot_be_read_to_its_end_is_told(node: Node, log: Log, tmp_path: Path, asked: str) -> None:
+    log.write(20_000)
+    packed = log.gzip(log.rename())
+    packed.write_bytes(packed.read_bytes()[:-1000])
+    log.path.parent.joinpath("folder").mkdir()
+    names = [log.path.parent / asked, packed, log.path.parent / "folder"]
+    log.path.write_bytes(b"")
+    [folder, damaged] = sorted(once(node, tmp_path, *names).unread, key=lambda text: "folder" not in text)
+    assert folder.startswith(f"{log.path.parent / 'folder'}: ")
+    assert damaged.startswith(f"{packed}: ")
+    packed.write_bytes(gzip.compress(b"\n".join(log.written) + b"\n"))
+    assert once(node, tmp_path, *names[:2]).unread == []
+    arrived(node, log)
+
+
+def test_a_journal_that_is_removed_ends_it_before_more_is_sent(node: Node, log: Log, tmp_path: Path) -> None:
+    log.write(3)
+    shipper = make(node, tmp_path, log.path)
+
+    def removed(shipped: Shipped) -> None:
+        if shipped.accepted == 3 and (tmp_path / "state").exists():
+            shutil.rmtree(tmp_path / "state")
+            log.write(2)
+
+    with pytest.raises(Unavailable, match="was removed or replaced"):
+        shipper.run(removed)
+    assert node.lines == log.written[:3]
+
+
 def test_a_copied_journal_takes_other_numbers(node: Node, log: Log, tmp_path: Path) -> None:
     log.write(10)
     once(node, tmp_path, log.path)

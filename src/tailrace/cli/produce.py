@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailrace.cli.options import AsJson
-from tailrace.cli.output import BAD_ANSWER, console, ending_with_reader, print_json
+from tailrace.cli.output import BAD_ANSWER, console, ending_with_reader, print_json, to_reader
 
 if TYPE_CHECKING:
     from tailrace.producers.conductor import Conductor
@@ -133,13 +133,14 @@ def produce(
             whole = _Watch(conductor, patience_s, as_json=as_json).run()
         counts, seconds = conductor.end(whole=whole)
     lines_on_stdout = kind_of(planned.spec.target) == "stdout"
-    if as_json and not lines_on_stdout:
-        print_json(_result(counts, seconds, planned.spec.run, path))
-    else:
-        out = console(stderr=lines_on_stdout)
-        out.print(_summary(counts, seconds), soft_wrap=True)
-        if path is not None:
-            out.print(f"manifest: {path}\n  next: tailrace verify {path}", soft_wrap=True)
+    with to_reader():
+        if as_json and not lines_on_stdout:
+            print_json(_result(counts, seconds, planned.spec.run, path))
+        else:
+            out = console(stderr=lines_on_stdout)
+            out.print(_summary(counts, seconds), soft_wrap=True)
+            if path is not None:
+                out.print(f"manifest: {path}\n  next: tailrace verify {path}", soft_wrap=True)
     if counts.failed or counts.sent != counts.acked:
         raise typer.Exit(BAD_ANSWER)
 

@@ -11,7 +11,7 @@ import typer
 
 from tailrace.cli.client import node_url
 from tailrace.cli.options import AsJson, Config
-from tailrace.cli.output import BAD_ANSWER, console, print_json
+from tailrace.cli.output import BAD_ANSWER, console, print_json, to_reader
 from tailrace.errors import Invalid
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def ship(
     journalctl -f -o json | tailrace ship - --format journal
     ```
 
-    Exit codes: 0 all that was read is acknowledged, or stopped; 1 something on the way was lost, with its place; 2 wrong usage, or
-    the node refuses the posts; 3 with `--once`, the node cannot be reached.
+    Exit codes: 0 all that was read is acknowledged, or stopped; 1 something on the way was lost, with its place, or with `--once`
+    a file could not be read; 2 wrong usage, or the node refuses the posts; 3 with `--once`, the node cannot be reached.
     """
     from tailrace.cli.access import key_for
     from tailrace.producers.ship.start import STANDARD_INPUT, Options, ship_files, ship_pipe
@@ -141,11 +141,12 @@ def ship(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if as_json:
-        print_json(shipped.as_json())
-    else:
-        console().print(_summary(shipped))
-    if shipped.bytes_lost:
+    with to_reader():
+        if as_json:
+            print_json(shipped.as_json())
+        else:
+            console().print(_summary(shipped))
+    if shipped.bytes_lost or shipped.unread:
         raise typer.Exit(BAD_ANSWER)
 
 
@@ -218,4 +219,5 @@ def _summary(shipped: Shipped) -> str:
         lines.append(f"{shipped.bytes_behind:,} bytes are still to be read")
     if shipped.bytes_lost:
         lines.append(f"{shipped.bytes_lost:,} bytes LOST: {shipped.lost[0]}")
+    lines += [f"NOT read to its end: {each}" for each in shipped.unread]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailrace.cli.options import AsJson
-from tailrace.cli.output import BAD_ANSWER, console, print_json
+from tailrace.cli.output import BAD_ANSWER, console, print_json, to_reader
 
 if TYPE_CHECKING:
     from tailrace.cli.client import Client
@@ -65,10 +65,11 @@ def verify(
         expected.ledger = None
     wait_s = duration_us(wait) / 1e6
     verdict = _verdict(PatientClient(node, SystemClock(), wait_s), expected, wait_s, covered=covered)
-    if as_json:
-        print_json(_as_json(verdict))
-    else:
-        _print(verdict)
+    with to_reader():
+        if as_json:
+            print_json(_as_json(verdict))
+        else:
+            _print(verdict)
     if not verdict.exact:
         raise typer.Exit(BAD_ANSWER)
 
@@ -191,6 +192,10 @@ def _details(verdict: Verdict) -> list[str]:
     if expected.dead:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(expected.dead.items()))
         found.append(f"dead letters: {kinds}")
+    if expected.untold:
+        found.append(
+            f"{expected.untold:,} dead letters are as the manifest says: only a node that is sent to by http answers with them"
+        )
     if expected.again or expected.deduplicated:
         found.append(
             f"{expected.again:,} lines sent twice on purpose, {expected.deduplicated:,} known already when they came"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -75,6 +76,7 @@ class Fleet:
                 member.deaths = DEATHS_MAX
                 member.running.kill()
                 member.running.wait()
+                _hang_up(member.running)
 
     def wait_ready(self) -> None:
         """Raises what a process could not begin for."""
@@ -176,7 +178,10 @@ class Fleet:
                 return
             member.deaths += 1
             self.restarts += 1
-            self._replace(member)
+            try:
+                self._replace(member)
+            except TailraceError as error:
+                member.last = _ended_by(member.last, error)
 
     def _replace(self, member: _Member) -> None:
         """What was acknowledged is in the manifest; without one, all that was sent is sent again and known again."""
@@ -185,13 +190,14 @@ class Fleet:
                 f"process {member.place} has died, and nobody knows what it had sent",
                 hint="keep a manifest: --manifest FILE",
             )
-            member.last = msgspec.structs.replace(member.last, is_="done", problem=problem.as_json()["error"])
+            member.last = _ended_by(member.last, problem)
             return
-        if self._manifest is not None:
+        if self._begun is not None and self._manifest is not None:
             found = read_manifest(self._manifest)
             self._settled = self._settled | found.acked.keys() | found.refused.keys()
         member.before = _added(member.before, member.last)
         member.last = Progress(is_="going")
+        _hang_up(member.running)
         member.running = self._started(member.place)
         if self._begun is not None:
             _tell(member.running, Order(begin=self._begun))
@@ -222,6 +228,16 @@ def _tell(running: subprocess.Popen[bytes], what: Assignment | Order) -> None:
     except OSError:
         # It has just died: its successor is told.
         return
+
+
+def _hang_up(running: subprocess.Popen[bytes]) -> None:
+    assert running.stdin is not None, "stdin is a pipe"
+    with suppress(OSError):  # what could not be told to one that has died
+        running.stdin.close()
+
+
+def _ended_by(last: Progress, error: TailraceError) -> Progress:
+    return msgspec.structs.replace(last, is_="done", problem=error.as_json()["error"])
 
 
 def _added(one: Progress, other: Progress) -> Progress:

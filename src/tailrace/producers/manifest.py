@@ -150,8 +150,8 @@ class ManifestWriter:
         if post.again:
             self.write(Again(n, post.lines, acked.deduplicated))
             return
-        wrong = not acked.deduplicated and post.dead is not None and acked.dead_lettered != post.dead
-        self.write(Ack(n, acked.deduplicated, acked.dead_lettered if wrong else None))
+        told = None if acked.deduplicated or post.dead is None else acked.dead_lettered
+        self.write(Ack(n, acked.deduplicated, told if told != post.dead else None))
 
     def refused(self, post: Sent, n: int, problem: str) -> None:
         if not post.again:

@@ -6,6 +6,8 @@ Used by one thread at a time. Nothing is sent again here; what the answer means 
 
 from __future__ import annotations
 
+# Looked up by name when a host is: a fork while another thread imports it would leave a child that never finds it.
+import encodings.idna  # noqa: F401
 import http.client
 from dataclasses import dataclass
 from enum import Enum
@@ -99,6 +101,9 @@ class Wire:
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             return Reply(Outcome.AGAIN, problem=f"no answer: {str(error) or type(error).__name__}")
+        except ValueError as error:  # a key or a host that cannot be written into a request
+            self._connection.close()
+            return Reply(Outcome.REFUSED, problem=f"it cannot be sent: {error}")
         return _reply(response.status, response.getheader("Retry-After"), answer)
 
     def close(self) -> None:

@@ -83,6 +83,7 @@ class Journal:
             self._db = open_synced(self._path)
             self._db.execute("PRAGMA journal_mode=WAL")
             self.producer, self.next_n = self._begin(url)
+            self._own_inode = self._inode()
         except sqlite3.DatabaseError as error:
             os.close(self._lock)
             raise Corrupt(
@@ -139,7 +140,8 @@ class Journal:
         done: Sequence[str] = (),
         forgotten: Sequence[int] = (),
     ) -> None:
-        """All of it, on disk on return. `done`: stamps of posts that need not be sent again. Raises Unavailable."""
+        """All of it, on disk on return. `done`: stamps of posts that need not be sent again. Raises Unavailable, if it is gone too."""
+        self._check_there()
         marks = ", ".join("?" * 11)
         try:
             with self._db:
@@ -161,6 +163,18 @@ class Journal:
                 f"`{self._path}` cannot be written: {error}",
                 hint="nothing was sent that is not written there; make room",
             ) from error
+
+    def _check_there(self) -> None:
+        """SQLite goes on writing into a file that was removed, which nobody would find again."""
+        try:
+            if self._inode() == self._own_inode:
+                return
+        except OSError:
+            pass
+        raise Unavailable(
+            f"`{self._path}` was removed or replaced while `ship` was running",
+            hint="what was shipped stands nowhere now: start again with --from-end, or all lines are sent once more",
+        )
 
     def close(self) -> None:
         self._db.close()

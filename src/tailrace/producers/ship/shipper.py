@@ -31,7 +31,8 @@ PATIENCE_S = 300.0
 
 @dataclass(slots=True)
 class Shipped:
-    """`bytes_acked`, `posts`, and lines as the node counted them. `lost`: what was on the way and is not to be found any more."""
+    """`bytes_acked`, `posts`, and lines as the node counted them. `lost`: what was on the way and is not to be found any more.
+    `unread`: with `once`, files that could not be read to their end, and why."""
 
     bytes_acked: int = 0
     posts: int = 0
@@ -44,6 +45,7 @@ class Shipped:
     bytes_behind: int = 0
     problem: str = ""
     lost: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -80,6 +82,7 @@ class Shipper:
         self._clock, self._tell = clock, tell
         self._resend = journal.posts()
         self._done: list[str] = []
+        self._unreadable: dict[str, str] = {}
         self._split: list[Planned] = []
         self._written: dict[int, FileRow] = {}
         self._asked = 0
@@ -110,6 +113,8 @@ class Shipper:
             self._observe()
             watch(self.shipped)
             if self._plan.once and not busy and self._is_through():
+                unreadable = {**self._tracker.unreadable, **self._unreadable}
+                self.shipped.unread = [f"{path}: {why}" for path, why in sorted(unreadable.items())]
                 break
             if not busy:
                 self._senders.changed.wait(SCAN_S / 2)
@@ -182,8 +187,10 @@ class Shipper:
         try:
             block = each.next_block(self._plan.cut, self._ending(each, quiet_s))
         except (Unavailable, OSError) as error:
+            self._unreadable[each.row.path] = str(error)
             self._say(f"{each.row.path} cannot be read: {error}")
             return None
+        self._unreadable.pop(each.row.path, None)
         if block is None:
             if each.waiting != waiting:
                 each.quiet_since_s = self._clock.monotonic_s()

@@ -34,7 +34,8 @@ Tell = Callable[[str], None]
 
 
 class Tracker:
-    """`tailed`: all files known, in the order in which they were found. `forgotten`: ids of rows to be deleted."""
+    """`tailed`: all files known, in the order in which they were found. `forgotten`: ids of rows to be deleted. `unreadable`: paths that
+    were asked for and could not be opened at the last look, and why."""
 
     def __init__(
         self, patterns: Sequence[str], rows: Sequence[FileRow], clock: Clock, tell: Tell, *, from_end: bool
@@ -42,6 +43,7 @@ class Tracker:
         now_s = clock.monotonic_s()
         self.tailed = [Tailed(row, homeless=row.offset != NOT_OURS, quiet_since_s=now_s) for row in rows]
         self.forgotten: list[int] = []
+        self.unreadable: dict[str, str] = {}
         self._patterns = [os.path.abspath(os.path.expanduser(pattern)) for pattern in patterns]
         self._clock, self._tell = clock, tell
         self._from_end = from_end
@@ -106,7 +108,9 @@ class Tracker:
             moved = self._put_aside(base)
         try:
             self._follow(base, Source(Path(base)))
+            self.unreadable.pop(base, None)
         except (OSError, Unavailable) as error:
+            self.unreadable[base] = str(error)
             self._tell(f"{base} cannot be read: {error}")
         return moved or current is None
 
@@ -191,8 +195,11 @@ class Tracker:
         for _, path in beside:
             try:
                 whole &= self._place(base, Path(path))
-            except (OSError, Unavailable):
+                self.unreadable.pop(path, None)
+            except (OSError, Unavailable) as error:
                 whole = False
+                if path in self._wanted:
+                    self.unreadable[path] = str(error)
         self._looked[base] = (changed_ns if whole else 0, self._clock.monotonic_s())
         if whole:
             self._known_bases.add(base)

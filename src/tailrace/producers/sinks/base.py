@@ -23,10 +23,10 @@ CLOSE_S_MAX = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """What an acknowledgement says of a post's lines; together they are all of them."""
+    """What an acknowledgement says of a post's lines; together they are all of them. `dead_lettered` None: it does not tell."""
 
     accepted: int
-    dead_lettered: int = 0
+    dead_lettered: int | None = None
     deduplicated: int = 0
 
 
@@ -176,7 +176,7 @@ class Sink:
                 if self._journal is not None:
                     self._journal.acked(parcel.post, parcel.n, acked)
                 ack_ms = (self._clock.monotonic_s() - started_s) * 1000
-                self._tally.acked(parcel.post.lines, acked.dead_lettered, acked.deduplicated, ack_ms)
+                self._tally.acked(parcel.post.lines, acked.dead_lettered or 0, acked.deduplicated, ack_ms)
                 return
         self._tally.failed(parcel.post.lines, problem)
         if self._journal is not None:

@@ -83,6 +83,6 @@ def _packed(body: bytes | memoryview, encoding: str) -> bytes | memoryview:
 def _acked(lines: int, reply: Reply) -> Acked:
     """A 200 counts only if it speaks of as many lines as were sent."""
     acked = Acked(reply.accepted, reply.dead_lettered, reply.deduplicated)
-    if acked.accepted + acked.dead_lettered + acked.deduplicated != lines:
+    if reply.accepted + reply.dead_lettered + reply.deduplicated != lines:
         raise Refused(f"{lines} lines were sent, the answer is about others: {acked}")
     return acked

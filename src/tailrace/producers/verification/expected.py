@@ -39,14 +39,16 @@ Cells = dict[Key, Sums]
 class Expected:
     """`cells`, `lines`, `dead` (by verdict): of acknowledged posts. `doubtful`: those posts of which nobody knows, by trace prefix.
 
-    `again`: lines that were sent again on purpose; `deduplicated`: lines that answers called so. `complaints`: answers that were not
-    what the posts were. `runs`: the ids in the lines' trace ids. `ledger`: of the node before the first run, if that is known.
+    `untold`: dead letters of targets whose answers do not name them. `again`: lines that were sent again on purpose; `deduplicated`:
+    lines that answers called so. `complaints`: answers that were not what the posts were. `runs`: the ids in the lines' trace ids.
+    `ledger`: of the node before the first run, if that is known.
     """
 
     runs: list[str] = field(default_factory=list)
     cells: Cells = field(default_factory=dict)
     lines: int = 0
     dead: Counter[str] = field(default_factory=Counter)
+    untold: int = 0
     doubtful: dict[str, tuple[Post, Cells]] = field(default_factory=dict)
     unsent: int = 0
     refused: int = 0
@@ -86,10 +88,12 @@ def expect(manifests: Sequence[Manifest]) -> Expected:
 
 def _add(found: Expected, manifest: Manifest) -> None:
     run = manifest.begin.spec.run
+    tells = manifest.begin.spec.target.startswith("http")
     for n, ack in manifest.acked.items():
         post = manifest.posts[n]
         found.lines += post.lines
         found.dead.update(post.dead)
+        found.untold += 0 if tells else sum(post.dead.values())
         found.deduplicated += ack.deduplicated
         found.add_cells(_cells(manifest, post))
         if ack.dead is not None:
