@@ -67,7 +67,7 @@ def test_everything_is_spoken_at_both_addresses(tmp_path: Path) -> None:
             live.send(json.dumps({"type": "subscribe", "id": 1, "view": "endpoint_health"}))
             assert json.loads(live.recv(timeout=20))
         asked = ask(running.tls_url, certificate)
-        assert (asked.returncode, asked.stdout) == (0, "n\n10000\n")
+        assert (asked.returncode, asked.stdout) == (0, '"n"\n10000\n')
         with pytest.raises(httpx.ConnectError, match="certificate"):
             httpx.get(f"{running.tls_url}/healthz")
         with pytest.raises(httpx.RemoteProtocolError):
