@@ -144,7 +144,7 @@ def test_totals_are_exact_through_kills_a_split_and_other_traffic(node: RunningN
     for covered in ((), ("--covered",)):
         code, verdict = verified(producing.manifest, *covered)
         assert code == 0, verdict
-        assert (verdict["missing"], verdict["doubled"]) == (0, 0)
+        assert (verdict["missing"], verdict["doubled"], verdict["open_ended"]) == (0, 0, [])
         assert verdict["sent"] == counts["sent"] - verdict["sent_twice"] > 21_000
         assert verdict["counted_once"] == verdict["sent"] - sum(verdict["dead_letters"].values())
         assert verdict["cells_with_other_traffic"] == 1
@@ -200,6 +200,7 @@ def test_a_producer_killed_with_all_its_processes_leaves_a_manifest_that_verifie
     acked = sum(manifest.posts[n].lines for n in manifest.acked)
     assert acked <= verdict["sent"] <= acked + verdict["never_acknowledged"]
     assert verdict["sent"] == acked + verdict["of_these_stored"]
+    assert verdict["open_ended"] == verdict["runs"] == [manifest.begin.spec.run]
 
 
 @pytest.mark.kill

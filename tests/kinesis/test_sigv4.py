@@ -92,6 +92,12 @@ def test_a_presigned_url_lasts_a_week_at_most(expires: str) -> None:
     assert error_of(Signable("POST", "/", query, presigned.headers, b"")).name == "IncompleteSignatureException"
 
 
+def test_what_names_the_operation_must_be_signed() -> None:
+    good = signed(b"{}", {})
+    request = Signable("POST", "/", "", [*good.headers, ("x-amz-target", "Kinesis_20131202.DeleteStream")], b"{}")
+    assert error_of(request).message.startswith("'x-amz-target' must be a 'SignedHeader'")
+
+
 def test_any_change_is_seen() -> None:
     good = signed(b"body", {"X-Amz-Target": "Kinesis_20131202.PutRecord"})
     for bad in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -267,3 +268,30 @@ def test_a_thing_compared_with_itself_is_the_same_and_the_picture_is_xml(tmp_pat
     apart = compare(side, other)
     assert (apart.mix, apart.only[1]) == (pytest.approx(1.0), ("/x",))
     ET.fromstring(picture(side, other, apart))
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "dirty"),
+    [
+        ("a.csv", "ip,time,url,status", '192.0.2.1,2026-11-23T10:00:00Z,"/' + "a" * 200_000 + '",200'),
+        ("a.csv", "ip,time,url,status", "192.0.2.1," + "9" * 400 + ",/a,200"),
+        ("a.csv", "ip,time,url,status", "192.0.2.1,2026-11-23T10:00:00Z,/a,²²²"),
+        ("a.ndjson", "", '{"a":' * 20_000 + "1" + "}" * 20_000),
+    ],
+    ids=["a huge cell", "a time beyond all", "digits of no number", "deep JSON"],
+)
+def test_a_row_that_nothing_reads_is_left_out_and_counted(tmp_path: Path, name: str, head: str, dirty: str) -> None:
+    clean = "192.0.2.1,2026-11-23T10:00:00Z,/a,200" if head else '{"ip":"192.0.2.1","url":"/a","status":200}'
+    path = tmp_path / name
+    path.write_text("\n".join([*([head] if head else []), clean, dirty, clean]) + "\n")
+    base = read_base(path)
+    assert (base.paths, base.skipped) == (["/a", "/a"], 1)
+
+
+def test_a_damaged_gzip_file_is_told(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(b"192.0.2.1,2026-11-23T10:00:00Z,/a,200\n" * 3_000))
+    packed[20] ^= 255
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(packed)
+    with pytest.raises(Invalid, match="cannot be read"):
+        read_base(path)

@@ -381,3 +381,10 @@ def test_the_command_says_what_it_could_not_turn(tmp_path: Path, capsys: pytest.
     assert (found["complete"], found["written"]) == (False, [])
     assert found["report"][-1]["kind"] == "not turned"
     assert main(["import", "kinesis-analytics", str(tmp_path / "none.sql")]) == 2
+
+
+def test_a_view_is_told_with_its_keys_and_its_aggregates_apart() -> None:
+    sql = pump(
+        f"SELECT STREAM service, COUNT(*) AS requests FROM {INPUT} AS s GROUP BY service, FLOOR(s.ROWTIME TO MINUTE)"
+    )
+    assert any("windows of 60 s, keys service; aggregates requests /" in text for text in said(turn(sql), Kind.TURNED))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,10 +108,10 @@ class Client:
 
     def _unreachable(self, error: Exception) -> Unavailable:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return Unavailable(
-            f"no node answers at `{self._url}`: {reason}",
-            hint="start one with: tailrace up, or name another one with --url",
-        )
+        hint = "start one with: tailrace up, or name another one with --url (produce, verify, ship: --to)"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            hint = "trust its certificate: SSL_CERT_FILE=DATA/tls/certificate.pem before the command"
+        return Unavailable(f"no node answers at `{self._url}`: {reason}", hint=hint)
 
 
 def api_error(status: int, body: bytes) -> TailraceError:

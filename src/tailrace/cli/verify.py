@@ -206,6 +206,9 @@ def _details(verdict: Verdict) -> list[str]:
         found.append(
             f"{expected.doubtful_lines:,} lines were never acknowledged: {verdict.settled:,} of them are stored, and are counted above"
         )
+    if expected.open_ended:
+        runs = ", ".join(expected.open_ended)
+        found.append(f"run {runs} did not end in order: it was killed or still goes on, or its manifest was cut")
     if expected.unsent:
         found.append(f"{expected.unsent:,} lines were made but not sent before the run ended")
     return found
@@ -231,6 +234,7 @@ def _as_json(verdict: Verdict) -> dict[str, Any]:
         "never_acknowledged": expected.doubtful_lines,
         "of_these_stored": verdict.settled,
         "unsent": expected.unsent,
+        "open_ended": expected.open_ended,
         "refused": expected.refused,
         "windows": verdict.windows,
         "cells": verdict.cells,

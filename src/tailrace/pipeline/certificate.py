@@ -112,7 +112,7 @@ def _make(certificate: Path, key: Path, hosts: tuple[str, ...], now: datetime) -
     certificate.parent.chmod(0o700)
     pem = serialization.Encoding.PEM
     secret = private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    write_atomic(key, secret)
+    write_atomic(key, secret, mode=0o600)
     write_atomic(certificate, made.public_bytes(pem))
 
 

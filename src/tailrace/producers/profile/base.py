@@ -11,6 +11,7 @@ import ipaddress
 import json
 import math
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from tailrace.model.window import parse_iso
 from tailrace.producers.stamps import read_access
 
 SAMPLE = 500
+_TIME_MAX = 1e19
+"""Nanoseconds since 1970 in the year 2286."""
 _ACCESS = re.compile(
     r'^(?P<address>\S+) \S+ .*?\[(?P<time>[^\]]+)\] "(?P<request>[^"]*)" (?P<status>\d{3}) \S+(?P<rest>.*)$'
 )
@@ -84,7 +87,7 @@ def _lines(path: Path) -> Iterator[str]:
         ):
             for line in file:
                 yield line.rstrip("\r\n")
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise Invalid(f"`{path}` cannot be read: {error}", hint="give a log file") from error
 
 
@@ -112,7 +115,7 @@ def _json_rows(lines: Sequence[str]) -> tuple[list[str], list[list[str]], int]:
             continue
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict):
             objects.append(value)
@@ -130,7 +133,7 @@ def _text(value: object) -> str:
 def _of_table(lines: Sequence[str]) -> Base:
     sample = [line for line in lines[:SAMPLE] if line.strip()]
     delimiter = max(",;\t|", key=lambda sign: sum(sign in line for line in sample) + sample[0].count(sign))
-    rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(cell.strip() for cell in row)]
+    rows = [row for row in _cells(lines, delimiter) if any(cell.strip() for cell in row)]
     head = rows[0] if rows else []
     if any(_is_data(cell) for cell in head):
         names = [f"column {n + 1}" for n in range(len(head))]
@@ -141,6 +144,19 @@ def _of_table(lines: Sequence[str]) -> Base:
     if _is_timings(names, whole):
         return _of_timings(names, whole, skipped)
     return _of_rows("table", names, whole, skipped)
+
+
+def _cells(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
+    """The cells of each row; of one that the reader refuses, such as for a cell of 128 KiB, the beginning as one cell."""
+    reader = csv.reader(lines, delimiter=delimiter)
+    while True:
+        at = reader.line_num
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield [lines[at][:SAMPLE]]
 
 
 def _is_data(cell: str) -> bool:
@@ -197,7 +213,7 @@ def _of_rows(what: str, names: Sequence[str], rows: Sequence[Sequence[str]], ski
         cell = {role: row[n].strip() for role, n in roles.items()}
         at_us = _time_us(cell["time"]) if "time" in cell else None
         took = float(cell["took"]) * unit_ms if _NUMBER.match(cell.get("took", "")) else None
-        bad_status = "status" in roles and not cell["status"].isdigit()
+        bad_status = "status" in roles and not cell["status"].isdecimal()
         if ("time" in roles and at_us is None) or bad_status or not _url(cell["request"]):
             base.skipped += 1
             continue
@@ -218,7 +234,7 @@ def _add(
     base.paths.append(found[1])
     base.methods.append(method or found[0])
     base.services.append(service or None)
-    base.statuses.append(int(status) if status and status.isdigit() and 100 <= int(status) <= 999 else None)
+    base.statuses.append(int(status) if status and status.isdecimal() and 100 <= int(status) <= 999 else None)
     base.took.append(took if took is not None and math.isfinite(took) and took >= 0 else None)
     base.addresses.append(address or None)
     base.at_us.append(at_us)
@@ -253,7 +269,7 @@ def _role(name: str, cells: Sequence[str]) -> str | None:
         return "address"
     if mostly([_url(cell) for cell in cells]):
         return "request"
-    if mostly([cell.isdigit() and 100 <= int(cell) <= 599 for cell in cells]) and (
+    if mostly([len(cell) == 3 and cell.isdecimal() and 100 <= int(cell) <= 599 for cell in cells]) and (
         len(set(cells)) <= 40 or "stat" in lower or "code" in lower
     ):
         return "status"
@@ -265,7 +281,7 @@ def _is_address(text: str) -> bool:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return not text.isdigit()
+    return not text.isdecimal()
 
 
 def _url(text: str) -> tuple[str | None, str] | None:
@@ -285,9 +301,11 @@ def _time_us(text: str) -> int | None:
         return read_access(f"[{day[1]} {day[2] or '+0000'}]".encode())
     if _NUMBER.match(text):
         value = float(text)
+        if value >= _TIME_MAX:
+            return None
         unit = next((u for bound, u in ((1e17, 1e-3), (1e14, 1.0), (1e11, 1e3), (1e8, 1e6)) if value >= bound), None)
         return None if unit is None else round(value * unit)
-    if len(text) < 10 or not text[:4].isdigit():
+    if len(text) < 10 or not text[:4].isdecimal():
         return None
     try:
         return parse_iso(text.replace(",", ".") if "." not in text else text)

@@ -41,7 +41,7 @@ class Expected:
 
     `untold`: dead letters of targets whose answers do not name them. `again`: lines that were sent again on purpose; `deduplicated`:
     lines that answers called so. `complaints`: answers that were not what the posts were. `runs`: the ids in the lines' trace ids.
-    `ledger`: of the node before the first run, if that is known.
+    `ledger`: of the node before the first run, if that is known. `open_ended`: runs whose manifests have no end.
     """
 
     runs: list[str] = field(default_factory=list)
@@ -56,6 +56,7 @@ class Expected:
     deduplicated: int = 0
     complaints: list[str] = field(default_factory=list)
     ledger: Mapping[str, int] | None = None
+    open_ended: list[str] = field(default_factory=list)
 
     @property
     def records(self) -> int:
@@ -99,6 +100,8 @@ def _add(found: Expected, manifest: Manifest) -> None:
         if ack.dead is not None:
             must = sum(post.dead.values())
             found.complaints.append(f"post {n} of run {run}: {ack.dead} dead letters were answered, must be {must}")
+    if manifest.end is None:
+        found.open_ended.append(run)
     for again in manifest.again:
         found.again += again.lines
         found.deduplicated += again.deduplicated

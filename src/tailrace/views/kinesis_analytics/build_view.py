@@ -107,8 +107,8 @@ class ViewBuilder:
 
     def summary(self) -> str:
         keys = f"keys {', '.join(self._keys)}" if self._keys else "no keys"
-        numbers = ", ".join(self._outputs)
-        return f"view `{self._name}` of `{self._base}`: windows of {self._width_s} s; {keys}; numbers {numbers}"
+        outputs = f"; aggregates {', '.join(self._outputs)}" if self._outputs else ""
+        return f"view `{self._name}` of `{self._base}`: windows of {self._width_s} s, {keys}{outputs}"
 
     def reading(self) -> str:
         """How to ask for what the pump gave."""

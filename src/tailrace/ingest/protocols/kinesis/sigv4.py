@@ -85,6 +85,10 @@ def _checked_claim(request: Signable, secrets: Mapping[str, str], now_us: int) -
     _check_time(claim, at, datetime.fromtimestamp(now_us // 1_000_000, UTC))
     if "host" not in claim.signed_headers:
         raise _invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+    if claim.expires_s is None:
+        for name, _ in request.headers:
+            if name.startswith("x-amz-") and name not in claim.signed_headers:
+                raise _invalid(f"'{name[:40]}' must be a 'SignedHeader' in the AWS Authorization.")
     if claim.key_id not in secrets:
         raise KinesisError("UnrecognizedClientException", "The security token included in the request is invalid.")
     return claim
