@@ -68,6 +68,24 @@ def cost_rows(runs: Sequence[Cost]) -> list[Row]:
     ]  # fmt: skip
 
 
+def kinesis_rows(runs: Sequence[Cost]) -> list[Row]:
+    return [
+        Row("CPU through to views and lake", "s / M records", [r.cpu_per_million for r in runs], "<= 10"),
+        Row("  of that, until the last ack", "s / M records", [r.cpu_acked_per_million for r in runs]),
+        Row("CPU that others used meanwhile", "s / s", [r.other_cpu for r in runs], "0"),
+        Row("yardstick: a fixed computation", "CPU ms", [r.yardstick_ms for r in runs], "the less, the faster", digits=1),
+        Row(
+            "records a second, at the ack", "records/s", [r.load.lines / r.load.seconds for r in runs], ">= 60,000",
+            "moto 3,600, npm kinesis-local 170-1,300", 0,
+        ),
+        Row("records a second, through to the views", "records/s", [r.lines_per_s for r in runs], digits=0),
+        Row("PutRecords of 500 -> ack, p50", "ms", [r.load.ack_p50_ms for r in runs], digits=0),
+        Row("PutRecords of 500 -> ack, p99", "ms", [r.load.ack_p99_ms for r in runs], digits=0),
+        Row("disk of the stream", "bytes / record", [r.per_line(r.stream_bytes) for r in runs], digits=1),
+        Row("memory of all processes, peak PSS", "GiB", [sum(r.peak_pss_bytes.values()) / GIB for r in runs]),
+    ]  # fmt: skip
+
+
 def watched_rows(runs: Sequence[Cost]) -> list[Row]:
     return [
         Row("CPU with a dashboard open all the time", "s / M lines", [r.cpu_per_million for r in runs]),

@@ -58,7 +58,7 @@ def _kinesis(options: Options) -> list[cost.Cost]:
         runs.append(cost.measure(options.lines, KINESIS_CONNECTIONS, options.folder, loader="kinesis_load"))
         rate = runs[-1].load.lines / runs[-1].load.seconds
         say(f"run {number + 1}: {runs[-1].cpu_per_million:.2f} CPU s / M records, {rate:,.0f} records/s acknowledged")
-    print(report.table(report.cost_rows(runs)))
+    print(report.table(report.kinesis_rows(runs)))
     print()
     print(report.split(runs), flush=True)
     return runs
