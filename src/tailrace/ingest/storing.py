@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+import numpy as np
+
 from tailrace.errors import InternalError, ShardClosed, TailraceError, Unavailable
+from tailrace.formats.base import Decoded
+from tailrace.model.verdict import Verdict
 from tailrace.stream.base import Appended, ShardBatch, StreamBackend
+from tailrace.telemetry import metrics as names
+from tailrace.telemetry.registry import Registry
 
 STORE_TIMEOUT_S = 30
 ROUNDS_MAX = 8
@@ -66,3 +72,19 @@ async def settled(
             return done + [(each, error) for each in moved]
     moved_on = Unavailable("its shards were split or merged again and again", retry_after_s=1)
     return done + [(each, moved_on) for each in sent]
+
+
+def count_lines(metrics: Registry, decoded: Decoded, appended: Sequence[Appended]) -> None:
+    """Into the metrics: what became of lines that were stored, and why those that are dead letters are."""
+    outcomes = {
+        "stored": sum(each.stored for each in appended),
+        "dead_lettered": sum(each.dead_lettered for each in appended),
+        "deduplicated": sum(each.deduplicated for each in appended),
+    }
+    for outcome, lines in outcomes.items():
+        metrics.add(names.INGEST_LINES, lines, outcome)
+    if outcomes["dead_lettered"]:
+        counts = np.bincount(decoded.columns.column("verdict").to_numpy())
+        for verdict in np.flatnonzero(counts).tolist():
+            if verdict:
+                metrics.add(names.INGEST_DEAD_LETTERS, int(counts[verdict]), Verdict(verdict).name.lower())

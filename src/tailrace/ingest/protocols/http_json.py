@@ -26,7 +26,7 @@ from tailrace.formats.reading import limits_of, options_of
 from tailrace.ingest.admission import DiskGate, Gate
 from tailrace.ingest.body import Body, content_encoding, inflated, receive
 from tailrace.ingest.responses import error_response, json_response
-from tailrace.ingest.storing import Sent, send, settled
+from tailrace.ingest.storing import Sent, count_lines, send, settled
 from tailrace.model.sequence import sequence_number
 from tailrace.model.verdict import REASONS, Verdict
 from tailrace.runtime.clock import Clock
@@ -161,7 +161,7 @@ class LogsEndpoint:
                 appended = await self._stored(post, ask)
         finally:
             body.close()
-        self._count(post.decoded, appended)
+        count_lines(self._metrics, post.decoded, appended)
         return post, appended
 
     def _start(self, body: Body, ask: Ask, translate: Translate | None) -> Post:
@@ -206,20 +206,6 @@ class LogsEndpoint:
             return appended
         worst = next((error for error in failed if not isinstance(error, Backpressure)), failed[0])
         raise _retriable(worst, ask.producer is not None, untouched)
-
-    def _count(self, decoded: Decoded, appended: list[Appended]) -> None:
-        outcomes = {
-            "stored": sum(each.stored for each in appended),
-            "dead_lettered": sum(each.dead_lettered for each in appended),
-            "deduplicated": sum(each.deduplicated for each in appended),
-        }
-        for outcome, lines in outcomes.items():
-            self._metrics.add(names.INGEST_LINES, lines, outcome)
-        if outcomes["dead_lettered"]:
-            counts = np.bincount(decoded.columns.column("verdict").to_numpy())
-            for verdict in np.flatnonzero(counts).tolist():
-                if verdict:
-                    self._metrics.add(names.INGEST_DEAD_LETTERS, int(counts[verdict]), Verdict(verdict).name.lower())
 
 
 def _retriable(error: TailraceError, has_producer: bool, untouched: bool) -> TailraceError:

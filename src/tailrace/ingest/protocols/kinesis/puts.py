@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 from tailrace.config.settings import Settings
@@ -24,8 +23,7 @@ from tailrace.formats.reading import limits_of, options_of
 from tailrace.ingest.protocols.kinesis.framing import decode_records
 from tailrace.ingest.protocols.kinesis.placing import Placed, place
 from tailrace.ingest.protocols.kinesis.unpacking import Rows, unpacked
-from tailrace.ingest.storing import Sent, send, settled
-from tailrace.model.verdict import Verdict
+from tailrace.ingest.storing import Sent, count_lines, send, settled
 from tailrace.runtime.clock import Clock
 from tailrace.stream.base import Appended, ShardBatch, StreamBackend
 from tailrace.stream.checks import as_numbers
@@ -192,22 +190,8 @@ class Puts:
         loop = asyncio.get_running_loop()
         done = await settled(group.sent, lambda moved: loop.run_in_executor(self._workers, self._again, group, moved))
         self._metrics.observe(names.INGEST_STORE_SECONDS, self._clock.monotonic_s() - began)
-        self._count(group.decoded, [result for _, result in done if isinstance(result, Appended)])
+        count_lines(self._metrics, group.decoded, [result for _, result in done if isinstance(result, Appended)])
         return place(group.rows, done, self._stream.shards())
-
-    def _count(self, decoded: Decoded, appended: Sequence[Appended]) -> None:
-        outcomes = {
-            "stored": sum(each.stored for each in appended),
-            "dead_lettered": sum(each.dead_lettered for each in appended),
-            "deduplicated": sum(each.deduplicated for each in appended),
-        }
-        for outcome, count in outcomes.items():
-            self._metrics.add(names.INGEST_LINES, count, outcome)
-        if outcomes["dead_lettered"]:
-            counts = np.bincount(decoded.columns.column("verdict").to_numpy())
-            for verdict in np.flatnonzero(counts).tolist():
-                if verdict:
-                    self._metrics.add(names.INGEST_DEAD_LETTERS, int(counts[verdict]), Verdict(verdict).name.lower())
 
 
 def put_of(entries: Sequence[Any]) -> Put:
