@@ -161,7 +161,9 @@ class Injector:
     def _reshard(self, fault: Fault) -> None:
         """What the node cannot do while it is down is tried again until it is back."""
         deadline_s = time.monotonic() + BACK_S_MAX
-        while time.monotonic() < deadline_s and not self._stop.is_set():
+        while time.monotonic() < deadline_s:
+            if self._stop.is_set():
+                return
             try:
                 shards = [s for s in self._node.get("/v1/shards").json["shards"] if s["state"] == "open"]
                 shards.sort(key=lambda s: int(s["hash_first"]))

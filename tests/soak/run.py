@@ -131,9 +131,9 @@ class Soak:
         return time.monotonic() - self._began_s
 
     def _watch(self, node: RunningNode, senders: Senders, injector: Injector) -> None:
-        """Until the time is over, or something is wrong."""
+        """Until the time is over and all of the schedule has happened, or something is wrong."""
         checks = [self.seconds * (place + 1) / (self.options.checks + 1) for place in range(self.options.checks)]
-        while self._now_s() < self.seconds and not self.wrong:
+        while (self._now_s() < self.seconds or not injector.is_done) and not self.wrong:
             self._sample(node, senders)
             injector.breathe(still=self._now_s() - self._moved_s > BREATH_S)
             self.wrong += [*senders.complaints(), *self._stuck(injector)]
