@@ -137,6 +137,8 @@ class Settings:
     query: QuerySettings = field(default_factory=QuerySettings)
     kinesis: KinesisSettings = field(default_factory=KinesisSettings)
     keys: tuple[AccessKey, ...] = ()
+    dashboards_dir: Path | None = None
+    """None: below the data folder."""
 
     @property
     def run_dir(self) -> Path:
@@ -167,6 +169,16 @@ class Settings:
     @property
     def pins_path(self) -> Path:
         return self.data_dir / "pins.db"
+
+    @property
+    def boards_dir(self) -> Path:
+        """Own dashboards, as files."""
+        return self.dashboards_dir or self.data_dir / "dashboards"
+
+    @property
+    def boards_path(self) -> Path:
+        """Older versions of dashboards, and annotations."""
+        return self.data_dir / "dashboards.db"
 
     @property
     def kinesis_path(self) -> Path:

@@ -13,6 +13,15 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from tailrace.dashboard.app import routes as page_routes
+from tailrace.dashboard.boards_api import (
+    list_dashboard_versions,
+    list_dashboards,
+    read_dashboard_schema,
+    read_dashboard_version,
+    read_one_dashboard,
+    remove_dashboard,
+    save_dashboard,
+)
 from tailrace.dashboard.dead_letters_api import list_dead_letters, read_dead_letter, redrive
 from tailrace.dashboard.encode import error_response, json_response, known_parameters
 from tailrace.dashboard.kinesis_api import control, control_of
@@ -53,6 +62,13 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/pins", add_pin, methods=["POST"]),
             Route("/v1/pins/{id}", read_pin),
             Route("/v1/pins/{id}", remove_pin, methods=["DELETE"]),
+            Route("/v1/dashboards", list_dashboards),
+            Route("/v1/dashboards/schema", read_dashboard_schema),
+            Route("/v1/dashboards/{uid}", read_one_dashboard),
+            Route("/v1/dashboards/{uid}", save_dashboard, methods=["PUT"]),
+            Route("/v1/dashboards/{uid}", remove_dashboard, methods=["DELETE"]),
+            Route("/v1/dashboards/{uid}/versions", list_dashboard_versions),
+            Route("/v1/dashboards/{uid}/versions/{n}", read_dashboard_version),
             Route("/v1/shards", list_shards),
             Route("/v1/shards/{id}/split", split_shard, methods=["POST"]),
             Route("/v1/shards/{id}/merge", merge_shards, methods=["POST"]),

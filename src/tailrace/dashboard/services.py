@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tailrace.config.settings import Settings
+from tailrace.dashboard.boards.history import History
+from tailrace.dashboard.boards.store import DashboardStore
 from tailrace.errors import Unavailable
 from tailrace.runtime.clock import Clock
 from tailrace.serving.dead_letters import DeadLetters, Newest
@@ -42,6 +44,8 @@ class NodeServices:
     redriver: Redriver
     store: ManifestStore
     pins: PinStore
+    dashboards: DashboardStore
+    board_history: History
     metrics: Registry
     settings: Settings
     clock: Clock

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from tailrace.batch.dead_letters import DeadLetterStore
 from tailrace.config.settings import Settings
 from tailrace.dashboard.api import create_app
+from tailrace.dashboard.boards.history import History
+from tailrace.dashboard.boards.store import DashboardStore
 from tailrace.dashboard.services import NodeServices, ProcessInfo
 from tailrace.pipeline.patience import patiently
 from tailrace.pipeline.role import RoleArguments
@@ -71,6 +73,7 @@ def _services(
     )
     letters = DeadLetters(stream, kept)
     redriver = Redriver(stream, kept, settings, clock)
+    history = History(settings.boards_path)
     return NodeServices(
         stream=stream,
         follower=follower,
@@ -81,6 +84,8 @@ def _services(
         redriver=redriver,
         store=store,
         pins=PinStore(settings.pins_path),
+        dashboards=DashboardStore(settings.boards_dir, history, clock),
+        board_history=history,
         metrics=Registry(),
         settings=settings,
         clock=clock,
