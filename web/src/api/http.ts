@@ -15,7 +15,12 @@ export async function getJson<T>(path: string, query: Readonly<Record<string, st
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   const answer = await fetch(url, { signal, headers: { accept: "application/json" } });
   if (answer.ok) return (await answer.json()) as T;
-  throw new RequestFailed(await readError(answer));
+  throw await failed(answer);
+}
+
+/** What to throw for an answer that is no success. */
+export async function failed(answer: Response): Promise<RequestFailed> {
+  return new RequestFailed(await readError(answer));
 }
 
 /** Whether a GET is answered with success in time. */

@@ -7,6 +7,6 @@ import { CanvasRenderer } from "echarts/renderers";
 
 use([BarChart, GaugeChart, LineChart, GridComponent, MarkAreaComponent, TooltipComponent, CanvasRenderer]);
 
-export { init };
+export { init, use };
 export type { ECharts };
 export type ChartOption = Readonly<EChartsCoreOption> & { readonly tooltip?: object };

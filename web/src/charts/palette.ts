@@ -11,6 +11,7 @@ export interface Palette {
   readonly accentSoft: string;
   readonly traffic: string;
   readonly trafficSoft: string;
+  readonly good: string;
   readonly warn: string;
   readonly bad: string;
   readonly shade: string;
@@ -20,7 +21,10 @@ export interface Palette {
   readonly status: Readonly<Record<StatusClass, string>>;
 }
 
+/** Lines of the overview. */
 export const LINE_COLOURS = 5;
+/** Colours that there are; more series than that begin again. */
+export const SERIES_COLOURS = 8;
 
 export function readPalette(): Palette {
   const style = getComputedStyle(document.documentElement);
@@ -34,12 +38,13 @@ export function readPalette(): Palette {
     accentSoft: read("chart-accent-soft"),
     traffic: read("chart-traffic"),
     trafficSoft: read("chart-traffic-soft"),
+    good: read("good"),
     warn: read("warn"),
     bad: read("bad"),
     shade: read("chart-shade"),
     panel: read("panel"),
     font: read("font"),
-    lines: Array.from({ length: LINE_COLOURS }, (_, i) => read(`chart-line-${i + 1}`)),
+    lines: Array.from({ length: SERIES_COLOURS }, (_, i) => read(`chart-line-${i + 1}`)),
     status: Object.fromEntries(STATUS_CLASSES.map((name) => [name, read(`status-${name}`)])) as Record<StatusClass, string>,
   };
 }

@@ -19,6 +19,11 @@ class ServerClock {
     document.addEventListener("visibilitychange", tick);
   }
 
+  /** The node's time at this moment, for code that must not run again at each tick. */
+  nowOnce(): number {
+    return Date.now() + this.#offset;
+  }
+
   /** Learns from a frame's `server_now`. */
   hear(serverNow: string | null | undefined): void {
     const told = parseInstant(serverNow);

@@ -11,6 +11,8 @@ import type { ApiError, Snapshot, Subscription } from "./frames.ts";
 export interface Past {
   readonly from: number;
   readonly to: number;
+  /** The position in the stream at which the numbers stand, for one that must never change. */
+  readonly at?: string;
 }
 
 const PAST_EVERY_MS = 3_000;
@@ -78,6 +80,7 @@ export class ViewQuery {
 
 function past(spec: Subscription, range: Past): Record<string, string> {
   const query: Record<string, string> = { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString() };
+  if (range.at !== undefined) query["at"] = range.at;
   if (spec.step !== null) query["step"] = spec.step;
   if (spec.total) query["total"] = "true";
   if (spec.where !== null) query["where"] = spec.where;
