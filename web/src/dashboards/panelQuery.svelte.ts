@@ -32,14 +32,17 @@ const VIEW_WINDOW_MS = 10_000;
 export class PanelQuery {
   readonly #panel: () => PanelModel;
   readonly #scope: () => Scope;
+  /** Out of sight nothing is asked; the last answer stays. */
+  readonly #inSight: () => boolean;
   readonly #live: ViewQuery;
   #sqlAnswer = $state.raw<Answer | null>(null);
   #sqlError = $state.raw<ApiError | null>(null);
   #before = $state.raw<Answer | null>(null);
 
   /** Must be made while a component is set up: it ends with it. */
-  constructor(panel: () => PanelModel, scope: () => Scope) {
+  constructor(panel: () => PanelModel, scope: () => Scope, inSight: () => boolean) {
     this.#panel = panel;
+    this.#inSight = inSight;
     this.#scope = scope;
     this.#live = new ViewQuery(
       () => this.#subscription(),
@@ -94,7 +97,7 @@ export class PanelQuery {
   /** Null while nothing is to be asked, as the view's columns are not known yet or the panel has no data. */
   #subscription(): Subscription | null {
     const data = this.#data;
-    if (data === null || data.view === "" || this.view === null) return null;
+    if (!this.#inSight() || data === null || data.view === "" || this.view === null) return null;
     const rank = data.order ?? this.fields[0]?.columns[0] ?? null;
     const by = data.by;
     return {
@@ -166,7 +169,7 @@ export class PanelQuery {
 
   #followSql(): (() => void) | undefined {
     const { data } = this.#panel();
-    if (!isSql(data)) return undefined;
+    if (!isSql(data) || !this.#inSight()) return undefined;
     const { past, overMs, chosen } = this.#scope();
     const { sql } = data;
     const running = poll(
