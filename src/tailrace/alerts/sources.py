@@ -69,7 +69,7 @@ class Sources:
     def pinned(self) -> Pinned:
         """Raises Unavailable until the node has caught up once."""
         pinned = self._follower.pinned
-        if pinned is None:
+        if pinned is None or not pinned.views:
             raise Unavailable("the node is reading what came in while it was away", hint="ask again in a second")
         return pinned
 
@@ -190,7 +190,11 @@ class Sources:
     def _drift(self, grid: Grid) -> Frame:
         pinned = self.pinned()
         rows = {name: pinned.drift_rows.get(view.version, 0) for name, view in sorted(pinned.views.items())}
-        return _single(grid, pa.table({"view": list(rows), "value": list(rows.values())}), ("view",))
+        return _single(
+            grid,
+            pa.table({"view": pa.array(list(rows), pa.string()), "value": pa.array(list(rows.values()), pa.int64())}),
+            ("view",),
+        )
 
     def _dead_letters(self, rule: Rule, grid: Grid) -> Frame:
         """Counts of sealed epochs, in windows of their time of arrival."""

@@ -123,6 +123,8 @@ class Settings:
 
     data_dir: Path
     views_dir: Path
+    alerts_dir: Path | None = None
+    """Of rules and channels; None: `alerts` in the data folder."""
     listen_host: str = "127.0.0.1"
     listen_port: int = 8080
     fields: Fields = DEFAULT_FIELDS
@@ -137,6 +139,16 @@ class Settings:
     query: QuerySettings = field(default_factory=QuerySettings)
     kinesis: KinesisSettings = field(default_factory=KinesisSettings)
     keys: tuple[AccessKey, ...] = ()
+
+    @property
+    def rules_dir(self) -> Path:
+        """Of alert rules and channels."""
+        return self.alerts_dir or self.data_dir / "alerts"
+
+    @property
+    def alerts_path(self) -> Path:
+        """What alerts remember: states, history, silences, what was told to whom."""
+        return self.data_dir / "alerts.db"
 
     @property
     def run_dir(self) -> Path:

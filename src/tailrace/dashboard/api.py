@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from tailrace.dashboard.alerts_api import ROUTES as ALERT_ROUTES
 from tailrace.dashboard.app import routes as page_routes
 from tailrace.dashboard.dead_letters_api import list_dead_letters, read_dead_letter, redrive
 from tailrace.dashboard.encode import error_response, json_response, known_parameters
@@ -53,6 +54,7 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/pins", add_pin, methods=["POST"]),
             Route("/v1/pins/{id}", read_pin),
             Route("/v1/pins/{id}", remove_pin, methods=["DELETE"]),
+            *ALERT_ROUTES,
             Route("/v1/shards", list_shards),
             Route("/v1/shards/{id}/split", split_shard, methods=["POST"]),
             Route("/v1/shards/{id}/merge", merge_shards, methods=["POST"]),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tailrace import __version__
+from tailrace.dashboard.openapi_alerts import alert_operations
 from tailrace.dashboard.openapi_schemas import COUNT, SCHEMAS, TEXT, TRUTH, Schema, listed, named, record
 
 _BINARY: Schema = {"type": "string", "format": "binary"}
@@ -90,7 +91,13 @@ def document() -> dict[str, Any]:
             "wants `Authorization: Bearer SECRET` everywhere but on `/healthz` and `/readyz`, and answers 401 without it.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": _ingest_paths() | _view_paths() | _pin_paths() | _shard_paths() | _record_paths() | _node_paths(),
+        "paths": _ingest_paths()
+        | _view_paths()
+        | _pin_paths()
+        | _shard_paths()
+        | _alert_paths()
+        | _record_paths()
+        | _node_paths(),
         "components": {"schemas": SCHEMAS},
     }
 
@@ -258,6 +265,24 @@ def _pin_paths() -> dict[str, Any]:
                 "Let go of a pin and its result", [pin], _json(record(id=TEXT, removed=TRUTH)), ("404",)
             ),
         },
+    }
+
+
+def _alert_paths() -> dict[str, Any]:
+    """Rules, their alerts, silences, channels."""
+    return {
+        path: {
+            method: _operation(
+                told.summary,
+                [_parameter(*each) for each in told.parameters],
+                _json(told.answer),
+                told.errors,
+                told.status,
+                None if told.body is None else _body(told.body, required=True),
+            )
+            for method, told in methods.items()
+        }
+        for path, methods in alert_operations().items()
     }
 
 
