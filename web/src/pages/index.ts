@@ -13,6 +13,7 @@ export interface PageEntry {
 
 export const PAGES: readonly PageEntry[] = [
   { id: "overview", label: "Overview", timed: false, load: () => Overview },
+  { id: "alerts", label: "Alerts", timed: false, load: async () => (await import("./Alerts.svelte")).default },
   { id: "pipeline", label: "Pipeline", timed: false, load: async () => (await import("./Pipeline.svelte")).default },
 ];
 
