@@ -114,9 +114,21 @@ class Surface:
         elif case.path == "/v1/deadletters/redrive":
             self.acknowledged += answer["accepted"]
 
+    def _name_an_alert(self, case: Any) -> None:
+        if "{name}" in case.path:
+            case.path_parameters["name"] = "server-errors"
+        if case.path == "/v1/alerts/preview":
+            case.body = {"name": "traffic-drop", "from": "2026-04-01T00:00:00Z", "to": "2026-04-02T00:00:00Z"}
+        elif case.path == "/v1/alerts/rules/{name}" and case.method == "PUT":
+            case.body = {"view": "endpoint_health", "value": "100 * server_errors / requests", "above": 5}
+        elif case.path == "/v1/alerts/silences" and case.method == "POST":
+            case.body = {"matchers": ["endpoint=/a"], "for": "1h"}
+
     def _name_what_is_there(self, case: Any) -> None:
         """Put into the path what exists, and into the query and the body what a schema cannot describe."""
-        if "{name}" in case.path:
+        if case.path.startswith("/v1/alerts/"):
+            self._name_an_alert(case)
+        elif "{name}" in case.path:
             case.path_parameters["name"] = "endpoint_health"
         elif case.path.startswith("/v1/shards/"):
             shards = self.node.get("/v1/shards").json["shards"]

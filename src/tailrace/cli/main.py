@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 
 from tailrace.cli import (
+    alerts,
+    alerts_score,
     backup,
     bench,
     deadletters,
@@ -72,6 +74,8 @@ app.command("explain")(ending_with_reader(explain.explain))
 app.add_typer(view_versions.app, name="views")
 app.add_typer(streams.app, name="streams")
 app.add_typer(pins.app, name="pins")
+alerts.app.command("score")(ending_with_reader(alerts_score.score_runs))
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(shards.app, name="shards")
 app.add_typer(formats.app, name="formats")

@@ -123,6 +123,8 @@ class Settings:
 
     data_dir: Path
     views_dir: Path
+    alerts_dir: Path | None = None
+    """Of rules and channels; None: `alerts` in the data folder."""
     listen_host: str = "127.0.0.1"
     listen_port: int = 8080
     fields: Fields = DEFAULT_FIELDS
@@ -139,6 +141,16 @@ class Settings:
     keys: tuple[AccessKey, ...] = ()
     dashboards_dir: Path | None = None
     """None: below the data folder."""
+
+    @property
+    def rules_dir(self) -> Path:
+        """Of alert rules and channels."""
+        return self.alerts_dir or self.data_dir / "alerts"
+
+    @property
+    def alerts_path(self) -> Path:
+        """What alerts remember: states, history, silences, what was told to whom."""
+        return self.data_dir / "alerts.db"
 
     @property
     def run_dir(self) -> Path:

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from tailrace.dashboard.alerts_api import ROUTES as ALERT_ROUTES
 from tailrace.dashboard.app import routes as page_routes
 from tailrace.dashboard.boards_api import (
     list_dashboard_versions,
@@ -62,6 +63,7 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/pins", add_pin, methods=["POST"]),
             Route("/v1/pins/{id}", read_pin),
             Route("/v1/pins/{id}", remove_pin, methods=["DELETE"]),
+<<<<<<< HEAD
             Route("/v1/dashboards", list_dashboards),
             Route("/v1/dashboards/schema", read_dashboard_schema),
             Route("/v1/dashboards/{uid}", read_one_dashboard),
@@ -69,6 +71,9 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/dashboards/{uid}", remove_dashboard, methods=["DELETE"]),
             Route("/v1/dashboards/{uid}/versions", list_dashboard_versions),
             Route("/v1/dashboards/{uid}/versions/{n}", read_dashboard_version),
+=======
+            *ALERT_ROUTES,
+>>>>>>> 44f58fafcf76b79eb697c23de5c1cdc642992131
             Route("/v1/shards", list_shards),
             Route("/v1/shards/{id}/split", split_shard, methods=["POST"]),
             Route("/v1/shards/{id}/merge", merge_shards, methods=["POST"]),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from tailrace.config.settings import Settings
 from tailrace.dashboard.boards.history import History
@@ -29,6 +30,27 @@ class ProcessInfo:
     pid: int
 
 
+class AlertsDoor(Protocol):
+    """Alerts as JSON-ready values; any thread may call. Each raises what the HTTP answer says: Invalid, NotFound, Conflict, Unavailable."""
+
+    def alerts(self) -> dict[str, Any]: ...
+    def lines(self, fingerprint: str) -> dict[str, Any]: ...
+    def rules(self) -> dict[str, Any]: ...
+    def rule(self, name: str) -> dict[str, Any]: ...
+    def put(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]: ...
+    def delete(self, name: str) -> dict[str, Any]: ...
+    def preview(
+        self, name: str, given: Mapping[str, Any] | None, from_us: int | None, to_us: int | None
+    ) -> dict[str, Any]: ...
+    def history(self, from_us: int | None, to_us: int | None, rule: str | None, limit: int) -> dict[str, Any]: ...
+    def test_channel(self, name: str) -> dict[str, Any]: ...
+    def silences(self) -> dict[str, Any]: ...
+    def add_silence(
+        self, matchers: list[str], from_us: int | None, to_us: int, comment: str, created_by: str
+    ) -> dict[str, Any]: ...
+    def remove_silence(self, silence_id: str) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class NodeServices:
     """`query_socket`: unix socket of the process that runs users' SQL. `processes`: those of this installation, now.
@@ -44,8 +66,12 @@ class NodeServices:
     redriver: Redriver
     store: ManifestStore
     pins: PinStore
+<<<<<<< HEAD
     dashboards: DashboardStore
     board_history: History
+=======
+    alerts: AlertsDoor
+>>>>>>> 44f58fafcf76b79eb697c23de5c1cdc642992131
     metrics: Registry
     settings: Settings
     clock: Clock

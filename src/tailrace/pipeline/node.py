@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tailrace.alerts.lines import Lines
+from tailrace.alerts.service import Alerts, make_alerts
+from tailrace.alerts.sources import Sources
 from tailrace.batch.dead_letters import DeadLetterStore
+from tailrace.config.listen import url_of
 from tailrace.config.settings import Settings
 from tailrace.dashboard.api import create_app
 from tailrace.dashboard.boards.history import History
@@ -47,9 +51,11 @@ def run(arguments: RoleArguments) -> None:
     letters = patiently(lambda: DeadLetterStore(settings.dead_letters_path), lifeline.stop)
     if store is None or letters is None:
         return
-    services = _services(settings, stream, store, letters, clock)
+    services, alerts = _services(settings, stream, store, letters, clock)
     threads = [
         lifeline.thread("follower", lambda: services.follower.run(lifeline.stop)),
+        lifeline.thread("alerts", lambda: alerts.engine.run(lifeline.stop)),
+        lifeline.thread("notifier", lambda: alerts.notifier.run(lifeline.stop)),
         lifeline.thread("sealer", lambda: run_sealer(stream, settings.stream.seal_interval_ms / 1000, lifeline.stop)),
     ]
     serve(create_app(services), socket_path(settings.run_dir, NODE_SOCKET), lifeline.stop, lifeline.ready)
@@ -60,7 +66,7 @@ def run(arguments: RoleArguments) -> None:
 
 def _services(
     settings: Settings, stream: EmbeddedStream, store: ManifestStore, kept: DeadLetterStore, clock: Clock
-) -> NodeServices:
+) -> tuple[NodeServices, Alerts]:
     merger = Merger(settings.states_dir)
     follower = Follower(
         stream,
@@ -73,8 +79,13 @@ def _services(
     )
     letters = DeadLetters(stream, kept)
     redriver = Redriver(stream, kept, settings, clock)
+<<<<<<< HEAD
     history = History(settings.boards_path)
     return NodeServices(
+=======
+    alerts = _alerts(settings, stream, follower, merger, clock)
+    services = NodeServices(
+>>>>>>> 44f58fafcf76b79eb697c23de5c1cdc642992131
         stream=stream,
         follower=follower,
         merger=merger,
@@ -84,8 +95,12 @@ def _services(
         redriver=redriver,
         store=store,
         pins=PinStore(settings.pins_path),
+<<<<<<< HEAD
         dashboards=DashboardStore(settings.boards_dir, history, clock),
         board_history=history,
+=======
+        alerts=alerts,
+>>>>>>> 44f58fafcf76b79eb697c23de5c1cdc642992131
         metrics=Registry(),
         settings=settings,
         clock=clock,
@@ -93,6 +108,21 @@ def _services(
         started_us=clock.now_us(),
         processes=_processes(settings),
     )
+    return services, alerts
+
+
+def _alerts(settings: Settings, stream: EmbeddedStream, follower: Follower, merger: Merger, clock: Clock) -> Alerts:
+    sources = Sources(
+        stream,
+        follower,
+        merger,
+        socket_path(settings.run_dir, QUERY_SOCKET),
+        settings.stream.seal_interval_ms * 1000,
+        clock,
+    )
+    lines = Lines(follower, settings.fields)
+    url = url_of(settings.listen_host, settings.listen_port)
+    return make_alerts(settings.rules_dir, settings.alerts_path, sources, lines, clock, url)
 
 
 def _speed(settings: Settings, stream: EmbeddedStream, clock: Clock) -> MakeSpeed:

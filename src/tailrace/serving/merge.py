@@ -45,6 +45,7 @@ class ViewQuery:
     all its data. `total`: all windows merged to one row a key. `top`: (column, n): the n
     largest keys by that column, all others merged exactly into one row. `top_key`: rank by this key column alone, the others keep
     their other keys. `where`: SQL over the key columns. `columns`: the numbers that are wanted (None: all); what is not costs nothing.
+    `by`: only these of the view's keys; rows that differ in the others alone are merged (None: all keys).
     """
 
     from_us: int | None = None
@@ -56,6 +57,7 @@ class ViewQuery:
     top: tuple[str, int] | None = None
     top_key: str | None = None
     columns: tuple[str, ...] | None = None
+    by: tuple[str, ...] | None = None
     limit: int = ROWS_MAX
 
 
@@ -127,6 +129,7 @@ class Merger:
                 top_key=query.top_key,
                 limit=query.limit + 1,
                 columns=query.columns,
+                by=query.by,
             )
             table_out = rows_as_arrow(connection, statement)
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:

@@ -23,6 +23,18 @@ export async function failed(answer: Response): Promise<RequestFailed> {
   return new RequestFailed(await readError(answer));
 }
 
+/** POST, PUT or DELETE, with a JSON body where there is one. */
+export async function sendJson<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const headers: Record<string, string> = { accept: "application/json" };
+  if (body !== undefined) headers["content-type"] = "application/json";
+  const asked: RequestInit = { method, headers };
+  if (body !== undefined) asked.body = JSON.stringify(body);
+  if (signal !== undefined) asked.signal = signal;
+  const answer = await fetch(new URL(path, document.baseURI), asked);
+  if (answer.ok) return (await answer.json()) as T;
+  throw new RequestFailed(await readError(answer));
+}
+
 /** Whether a GET is answered with success in time. */
 export async function answers(url: string, withinMs: number): Promise<boolean> {
   try {

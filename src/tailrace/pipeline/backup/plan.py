@@ -36,7 +36,7 @@ class Item:
 
 def held_items(settings: Settings) -> Iterator[Item]:
     """What batch alone writes: manifest, the segments that it names (speed's are made anew from the stream), lake, dead letters;
-    and the pins and what the Kinesis API keeps, which only people change."""
+    and the pins, alerts, their rules below the data folder, and what the Kinesis API keeps."""
     yield from _one(settings, settings.manifest_path.with_name(MARK_FILE))
     yield from _one(settings, settings.manifest_path)
     if settings.manifest_path.exists():
@@ -46,6 +46,9 @@ def held_items(settings: Settings) -> Iterator[Item]:
     yield from _one(settings, settings.dead_letters_path)
     yield from _one(settings, settings.pins_path)
     yield from _one(settings, settings.kinesis_path)
+    yield from _one(settings, settings.alerts_path)
+    if settings.alerts_dir is None:
+        yield from _folder(settings, settings.rules_dir)
 
 
 def stream_items(settings: Settings) -> Iterator[Item]:

@@ -7,7 +7,7 @@ all other keys (top-n). With `top`, a first chain (prefix `_t_`) makes the colum
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tailrace.errors import Invalid
 from tailrace.views.bind_filter import bind_filter
@@ -43,6 +43,7 @@ def finalize_statement(
     top_key: str | None = None,
     limit: int | None = None,
     columns: Sequence[str] | None = None,
+    by: Sequence[str] | None = None,
 ) -> str:
     """SELECT of the view's columns in its order, ordered by window and keys (NULL last, the row of others after all keys).
 
@@ -56,10 +57,12 @@ def finalize_statement(
     the twenty busiest endpoints stand beside those of all other endpoints.
     columns: the numbers wanted, by name; the window and the keys always come. Quantiles and distinct counts that are not wanted cost
     nothing, and are most of what a result costs.
+    by: only these of the view's keys; rows that differ in the others alone are merged exactly. `where` may name all of them.
 
     Raises:
         Invalid: step, top, filter or column that the view cannot answer; its hint says what can.
     """
+    condition_view, view = view, coarser(view, by)
     outputs = _wanted(view, columns)
     hop = None
     if over_us is not None:
@@ -67,7 +70,7 @@ def finalize_statement(
         hop = hop_of(view, over_us, step_us, time_from, time_to)
         time_from, time_to = hop.data_from, hop.data_to
     window = _window(view, step_us, total) if hop is None else window_us_sql(f"r.{WINDOW_COLUMN}", hop.step_us)
-    condition = _condition(view, where, time_from, time_to)
+    condition = _condition(condition_view, where, time_from, time_to)
     states = _States(view, scalars, bins, registers, condition, _ranked_keys(view, top_key))
     shown = "w" if hop is None else "make_timestamptz(w)"
     order = ["w", *_key_names(view)]
@@ -86,6 +89,20 @@ def finalize_statement(
     rows = f"\nLIMIT {_checked_limit(limit)}" if limit is not None else ""
     chain = ",\n".join(ctes)
     return f"WITH {chain}\nSELECT {', '.join(printed)}\nFROM _answer\nORDER BY {ordering}{rows}"
+
+
+def coarser(view: CompiledView, by: Sequence[str] | None) -> CompiledView:
+    """The view with these of its keys alone (None: all). Raises Invalid for one that it has not."""
+    if by is None:
+        return view
+    names = {name.lower() for name in by}
+    for name in by:
+        if all(name.lower() != key.name.lower() for key in view.keys):
+            known = ", ".join(key.name for key in view.keys) or "none"
+            raise Invalid(f"view `{view.name}` has no key `{name}`", hint=f"its keys: {known}")
+    keys = tuple(key for key in view.keys if key.name.lower() in names)
+    outputs = tuple(o for o in view.outputs if o.kind != "key" or o.name.lower() in names)
+    return replace(view, keys=keys, outputs=outputs)
 
 
 def extent_statement(view: CompiledView, scalars: str, hop: Hop, where: str | None = None) -> str:
