@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tailrace.config.settings import Settings
+from tailrace.dashboard.boards.annotations import Annotations
 from tailrace.dashboard.boards.history import History
 from tailrace.dashboard.boards.store import DashboardStore
 from tailrace.errors import Unavailable
@@ -46,6 +47,7 @@ class NodeServices:
     pins: PinStore
     dashboards: DashboardStore
     board_history: History
+    annotations: Annotations
     metrics: Registry
     settings: Settings
     clock: Clock

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from tailrace.batch.dead_letters import DeadLetterStore
 from tailrace.config.settings import Settings
 from tailrace.dashboard.api import create_app
+from tailrace.dashboard.boards.annotations import Annotations
+from tailrace.dashboard.boards.database import Database
 from tailrace.dashboard.boards.history import History
 from tailrace.dashboard.boards.store import DashboardStore
 from tailrace.dashboard.services import NodeServices, ProcessInfo
@@ -73,7 +75,8 @@ def _services(
     )
     letters = DeadLetters(stream, kept)
     redriver = Redriver(stream, kept, settings, clock)
-    history = History(settings.boards_path)
+    boards = Database(settings.boards_path)
+    history = History(boards)
     return NodeServices(
         stream=stream,
         follower=follower,
@@ -86,6 +89,7 @@ def _services(
         pins=PinStore(settings.pins_path),
         dashboards=DashboardStore(settings.boards_dir, history, clock),
         board_history=history,
+        annotations=Annotations(boards),
         metrics=Registry(),
         settings=settings,
         clock=clock,
