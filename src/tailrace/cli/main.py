@@ -12,8 +12,10 @@ from typing import Annotated
 import typer
 
 from tailrace.cli import (
+    annotate,
     backup,
     bench,
+    dashboards,
     deadletters,
     demo,
     doctor,
@@ -72,6 +74,8 @@ app.command("explain")(ending_with_reader(explain.explain))
 app.add_typer(view_versions.app, name="views")
 app.add_typer(streams.app, name="streams")
 app.add_typer(pins.app, name="pins")
+app.add_typer(dashboards.app, name="dashboards")
+app.command("annotate")(ending_with_reader(annotate.annotate))
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(shards.app, name="shards")
 app.add_typer(formats.app, name="formats")
