@@ -183,6 +183,8 @@ def test_what_a_panel_shows_live_can_be_asked_again_at_its_position(node: Runnin
             wish
         )
     assert any(body["rows"] for body in shown)
+    others = [node.view("overall_health", total=True, at=shown[0]["position_token"])["rows"] for _ in range(2)]
+    assert others[0] == others[1] != node.view("overall_health", total=True)["rows"], "one token serves all views"
 
 
 def post(node: RunningNode, stamps: list[str]) -> None:
