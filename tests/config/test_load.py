@@ -115,6 +115,15 @@ def test_folders_in_a_file_count_from_the_file(tmp_path: Path) -> None:
     assert (settings.data_dir, settings.views_dir) == (tmp_path / "data", tmp_path / "etc" / "own")
 
 
+def test_dashboards_are_below_the_data_folder_or_where_the_file_says(tmp_path: Path) -> None:
+    assert load_settings(folder=tmp_path).boards_dir == tmp_path / "tailrace-data" / "dashboards"
+    (tmp_path / "tailrace.toml").write_text('dashboards_dir = "ours"')
+    assert load_settings(folder=tmp_path).boards_dir == tmp_path / "ours"
+    (tmp_path / "tailrace.toml").write_text("dashboards_dir = 7")
+    with pytest.raises(Invalid, match="dashboards_dir"):
+        load_settings(folder=tmp_path)
+
+
 def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="there is no file"):
         load_settings(tmp_path / "no.toml")

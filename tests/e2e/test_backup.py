@@ -70,6 +70,9 @@ def test_a_backup_under_load_goes_on_elsewhere(tmp_path: Path) -> None:
         until(lambda: load.acknowledged > 100, lambda: load.acknowledged)
         until_moved(node)
         pinned = node.request("POST", "/v1/pins", b'{"view":"own","query":{"total":true}}').json["id"]
+        board = b'{"uid":"own","title":"Own","panels":[]}'
+        assert node.request("PUT", "/v1/dashboards/own", board).status == 200
+        assert node.request("POST", "/v1/annotations", b'{"text":"out"}').status == 201
         before = load.acknowledged
         taken = tailrace(tmp_path, "backup", "copy", "--data", "data")
         after = load.acknowledged
@@ -90,6 +93,8 @@ def test_a_backup_under_load_goes_on_elsewhere(tmp_path: Path) -> None:
         # The query process may come up a little after the node.
         until(lambda: node.get(f"/v1/pins/{pinned}").json["checked"], lambda: node.get(f"/v1/pins/{pinned}").json)
         assert not node.get(f"/v1/pins/{pinned}").json["differs"]
+        assert node.get("/v1/dashboards/own").json["source"] == "own"
+        assert len(node.get("/v1/annotations").json["annotations"]) == 1
         # The stamp of a post before the backup is still known, and the next one counts.
         assert load_answer(node, before - 1)["deduplicated"] == 10
         assert load_answer(node, 10**6)["accepted"] == 10

@@ -14,8 +14,10 @@ import typer
 from tailrace.cli import (
     alerts,
     alerts_score,
+    annotate,
     backup,
     bench,
+    dashboards,
     deadletters,
     demo,
     doctor,
@@ -76,6 +78,8 @@ app.add_typer(streams.app, name="streams")
 app.add_typer(pins.app, name="pins")
 alerts.app.command("score")(ending_with_reader(alerts_score.score_runs))
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(dashboards.app, name="dashboards")
+app.command("annotate")(ending_with_reader(annotate.annotate))
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(shards.app, name="shards")
 app.add_typer(formats.app, name="formats")

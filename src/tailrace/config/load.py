@@ -5,13 +5,9 @@ under a running node changes nothing by halves. Relative folders in the file cou
 
     data_dir = "tailrace-data"        [stream] [ingest] [speed] [batch] [retention] [query] [kinesis]   as settings.py names them
     views_dir = "views"               [[fields]]   name, type, source, scale, unit, zone: a new field, or a default one changed
-<<<<<<< HEAD
     dashboards_dir = "dashboards"     [[formats]]  name, pattern, groups, absent, multiline: a way of reading lines
-    listen = "127.0.0.1:8080"
-=======
     alerts_dir = "alerts"             rules and channels, watched; without it `alerts` in the data folder
     listen = "127.0.0.1:8080"         [[formats]]  name, pattern, groups, absent, multiline: a way of reading lines
->>>>>>> 44f58fafcf76b79eb697c23de5c1cdc642992131
     [tls]  listen, certificate, key   [[endpoint_rules]]  match and template, or builtin: one endpoint of many paths
                                       [[keys]]  id, secret: who may use the node
 """
@@ -39,11 +35,18 @@ from tailrace.model.line_format import BUILTIN
 FILE_NAME = "tailrace.toml"
 DATA_DIR = "tailrace-data"
 VIEWS_DIR = "views"
-<<<<<<< HEAD
-_TOP = ("data_dir", "views_dir", "dashboards_dir", "listen", "fields", "formats", "endpoint_rules", "tls", "keys")
-=======
-_TOP = ("data_dir", "views_dir", "alerts_dir", "listen", "fields", "formats", "endpoint_rules", "tls", "keys")
->>>>>>> 44f58fafcf76b79eb697c23de5c1cdc642992131
+_TOP = (
+    "data_dir",
+    "views_dir",
+    "alerts_dir",
+    "dashboards_dir",
+    "listen",
+    "fields",
+    "formats",
+    "endpoint_rules",
+    "tls",
+    "keys",
+)
 SECTIONS = ("stream", "ingest", "speed", "batch", "retention", "query", "kinesis")
 
 
@@ -71,13 +74,10 @@ def load_settings(
     settings = Settings(
         data_dir=_folder(file, document, "data_dir", DATA_DIR, path, here),
         views_dir=_folder(file, document, "views_dir", VIEWS_DIR, path, here),
-<<<<<<< HEAD
         dashboards_dir=_folder(file, document, "dashboards_dir", "", path, here)
         if "dashboards_dir" in document
         else None,
-=======
         alerts_dir=_folder(file, document, "alerts_dir", "", path, here) if "alerts_dir" in document else None,
->>>>>>> 44f58fafcf76b79eb697c23de5c1cdc642992131
         fields=known_fields,
         formats=read_formats(file, document.get("formats", []), known_fields),
         endpoint_rules=read_endpoint_rules(file, document.get("endpoint_rules", []), known_fields),

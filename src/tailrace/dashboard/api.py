@@ -13,6 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from tailrace.dashboard.alerts_api import ROUTES as ALERT_ROUTES
+from tailrace.dashboard.annotations_api import add_annotation, list_annotations, remove_annotation
 from tailrace.dashboard.app import routes as page_routes
 from tailrace.dashboard.boards_api import (
     list_dashboard_versions,
@@ -23,6 +24,7 @@ from tailrace.dashboard.boards_api import (
     remove_dashboard,
     save_dashboard,
 )
+from tailrace.dashboard.catalog_api import read_catalog
 from tailrace.dashboard.dead_letters_api import list_dead_letters, read_dead_letter, redrive
 from tailrace.dashboard.encode import error_response, json_response, known_parameters
 from tailrace.dashboard.kinesis_api import control, control_of
@@ -63,7 +65,6 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/pins", add_pin, methods=["POST"]),
             Route("/v1/pins/{id}", read_pin),
             Route("/v1/pins/{id}", remove_pin, methods=["DELETE"]),
-<<<<<<< HEAD
             Route("/v1/dashboards", list_dashboards),
             Route("/v1/dashboards/schema", read_dashboard_schema),
             Route("/v1/dashboards/{uid}", read_one_dashboard),
@@ -71,9 +72,11 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/dashboards/{uid}", remove_dashboard, methods=["DELETE"]),
             Route("/v1/dashboards/{uid}/versions", list_dashboard_versions),
             Route("/v1/dashboards/{uid}/versions/{n}", read_dashboard_version),
-=======
             *ALERT_ROUTES,
->>>>>>> 44f58fafcf76b79eb697c23de5c1cdc642992131
+            Route("/v1/annotations", list_annotations),
+            Route("/v1/annotations", add_annotation, methods=["POST"]),
+            Route("/v1/annotations/{id}", remove_annotation, methods=["DELETE"]),
+            Route("/v1/catalog", read_catalog),
             Route("/v1/shards", list_shards),
             Route("/v1/shards/{id}/split", split_shard, methods=["POST"]),
             Route("/v1/shards/{id}/merge", merge_shards, methods=["POST"]),

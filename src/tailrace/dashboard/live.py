@@ -37,6 +37,7 @@ class _Message(msgspec.Struct, kw_only=True):
     total: bool = False
     where: str | None = None
     top: dict[str, object] | None = None
+    keys: list[str] | None = None
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class LiveSession:
                 return
             if message.op != "subscribe":
                 raise Invalid(f"unknown op `{message.op}`", hint="use subscribe or unsubscribe")
-            fields = {k: getattr(message, k) for k in ("view", "over", "step", "total", "where", "top")}
+            fields = {k: getattr(message, k) for k in ("view", "over", "step", "total", "where", "top", "keys")}
             wish = msgspec.convert(fields, Subscription)
         except UNREADABLE as error:
             raise Invalid(f"message does not parse: {error}", hint="see /openapi.json for the frames") from error

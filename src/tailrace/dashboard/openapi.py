@@ -8,12 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from tailrace import __version__
-<<<<<<< HEAD
+from tailrace.dashboard.openapi_alerts import alert_operations
 from tailrace.dashboard.openapi_boards import BOARD_SCHEMAS, board_paths
 from tailrace.dashboard.openapi_parts import BINARY, as_json, body_of, operation, parameter, whole
-=======
-from tailrace.dashboard.openapi_alerts import alert_operations
->>>>>>> 44f58fafcf76b79eb697c23de5c1cdc642992131
 from tailrace.dashboard.openapi_schemas import COUNT, SCHEMAS, TEXT, TRUTH, Schema, listed, named, record
 
 _DURATION: Schema = {"type": "string", "pattern": "^([0-9]{1,15}(ms|s|m|h|d))+$"}
@@ -38,19 +35,12 @@ def document() -> dict[str, Any]:
         "paths": _ingest_paths()
         | _view_paths()
         | _pin_paths()
-<<<<<<< HEAD
         | board_paths()
-        | _shard_paths()
-        | _record_paths()
-        | _node_paths(),
-        "components": {"schemas": SCHEMAS | BOARD_SCHEMAS},
-=======
         | _shard_paths()
         | _alert_paths()
         | _record_paths()
         | _node_paths(),
-        "components": {"schemas": SCHEMAS},
->>>>>>> 44f58fafcf76b79eb697c23de5c1cdc642992131
+        "components": {"schemas": SCHEMAS | BOARD_SCHEMAS},
     }
 
 
@@ -132,6 +122,11 @@ def _view_paths() -> dict[str, Any]:
                         "columns",
                         "query",
                         "only these numbers, by name, with commas between them; the keys always come",
+                    ),
+                    parameter(
+                        "keys",
+                        "query",
+                        "only these of the view's keys, with commas between them; rows that differ in the others alone are merged",
                     ),
                     parameter("limit", "query", "rows at most", whole(1, 50_000, 50_000)),
                     parameter(
@@ -224,13 +219,13 @@ def _alert_paths() -> dict[str, Any]:
     """Rules, their alerts, silences, channels."""
     return {
         path: {
-            method: _operation(
+            method: operation(
                 told.summary,
-                [_parameter(*each) for each in told.parameters],
-                _json(told.answer),
+                [parameter(*each) for each in told.parameters],
+                as_json(told.answer),
                 told.errors,
                 told.status,
-                None if told.body is None else _body(told.body, required=True),
+                None if told.body is None else body_of(told.body, required=True),
             )
             for method, told in methods.items()
         }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tailrace.dashboard.boards.schema import schemas
-from tailrace.dashboard.openapi_parts import as_json, body_of, operation, parameter
+from tailrace.dashboard.boards.annotations import ANSWER_MAX, AnnotationAsked
+from tailrace.dashboard.boards.schema import schema_of, schemas
+from tailrace.dashboard.openapi_parts import as_json, body_of, operation, parameter, whole
 from tailrace.dashboard.openapi_schemas import (
     COUNT,
     INSTANT,
@@ -42,11 +43,70 @@ BOARD_SCHEMAS: dict[str, Schema] = {
     ),
     "KeptDashboard": record(dashboard=named("Dashboard"), revision=TEXT, source=_SOURCE, changed_at=maybe(INSTANT)),
     "DashboardVersion": record(**_VERSION),
+    "AnnotationAsked": schema_of(AnnotationAsked),
+    "Annotation": record(
+        id=TEXT, at=INSTANT, until=maybe(INSTANT), kind=TEXT, text=TEXT, tags=listed(TEXT), created_at=INSTANT
+    ),
+    "Catalog": record(
+        tables=listed(
+            record(
+                name=TEXT,
+                kind={"enum": ["logs", "stream", "view"]},
+                about=TEXT,
+                columns=listed(record(name=TEXT, type=TEXT, kind=TEXT, key=TRUTH, unit=maybe(TEXT))),
+            )
+        ),
+        functions=listed(record(name=TEXT, kind={"enum": ["scalar", "aggregate", "macro", "table"]})),
+    ),
     "KeptDashboardVersion": record(**_VERSION, dashboard=named("Dashboard")),
 }
 
 
 def board_paths() -> dict[str, Any]:
+    """Dashboards and what belongs to them."""
+    return _dashboard_paths() | _annotation_paths()
+
+
+def _annotation_paths() -> dict[str, Any]:
+    """Annotations, and what SQL can name."""
+    instant = "ISO 8601, or now, or now-1h"
+    return {
+        "/v1/annotations": {
+            "get": operation(
+                "What happened when, by time; of more than `limit`, the newest",
+                [
+                    parameter("from", "query", f"that are not over before this instant: {instant}"),
+                    parameter("to", "query", f"that begin before this instant: {instant}"),
+                    parameter("limit", "query", "at most so many", whole(1, ANSWER_MAX, ANSWER_MAX)),
+                ],
+                as_json(record(annotations=listed(named("Annotation")), truncated=TRUTH)),
+                ("500",),
+            ),
+            "post": operation(
+                "Tell what happened; `at` is now by default",
+                answer=as_json(named("Annotation")),
+                errors=("413", "500"),
+                status="201",
+                body=body_of(named("AnnotationAsked"), required=True),
+            ),
+        },
+        "/v1/annotations/{id}": {
+            "delete": operation(
+                "Remove one",
+                [parameter("id", "path", "as listed")],
+                as_json(record(id=TEXT, removed=TRUTH)),
+                ("404", "500"),
+            )
+        },
+        "/v1/catalog": {
+            "get": operation(
+                "What SQL can name: tables with their columns, and functions", answer=as_json(named("Catalog"))
+            )
+        },
+    }
+
+
+def _dashboard_paths() -> dict[str, Any]:
     """Dashboards, their versions and their schema."""
     uid = parameter("uid", "path", "of the dashboard; its file is UID.json")
     match = parameter("If-Match", "header", "only if this is its revision now")
@@ -74,7 +134,7 @@ def board_paths() -> dict[str, Any]:
                     ),
                 ],
                 kept,
-                ("409", "413"),
+                ("404", "409", "413", "500"),
                 body=body_of(named("Dashboard"), required=True),
             ),
             "delete": operation(
@@ -83,7 +143,7 @@ def board_paths() -> dict[str, Any]:
                 as_json(
                     record(uid=TEXT, removed=TRUTH, now=maybe({**TEXT, "description": "`shipped`: that one is back"}))
                 ),
-                ("404", "409"),
+                ("404", "409", "500"),
             ),
         },
         "/v1/dashboards/{uid}/versions": {

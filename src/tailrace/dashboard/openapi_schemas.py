@@ -42,7 +42,7 @@ FRONTIER: Schema = {**COUNTS, "description": "shard -> last epoch that batch cov
 ROWS: Schema = listed(listed({}))
 PART: dict[str, Schema] = {"columns": listed(TEXT), "rows": ROWS}
 
-_ERROR = record(error=record({"file": TEXT}, code=TEXT, message=TEXT, hint=TEXT))
+_ERROR = record(error=record({"file": TEXT, "revision": TEXT}, code=TEXT, message=TEXT, hint=TEXT))
 _SHARD = record(
     id=TEXT,
     state={"enum": ["open", "closed"]},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tailrace.config.settings import Settings
+from tailrace.dashboard.boards.annotations import Annotations
 from tailrace.dashboard.boards.history import History
 from tailrace.dashboard.boards.store import DashboardStore
 from tailrace.errors import Unavailable
@@ -66,12 +67,10 @@ class NodeServices:
     redriver: Redriver
     store: ManifestStore
     pins: PinStore
-<<<<<<< HEAD
     dashboards: DashboardStore
     board_history: History
-=======
     alerts: AlertsDoor
->>>>>>> 44f58fafcf76b79eb697c23de5c1cdc642992131
+    annotations: Annotations
     metrics: Registry
     settings: Settings
     clock: Clock

@@ -24,7 +24,7 @@ from tailrace.views import CompiledView
 
 ARROW = "application/vnd.apache.arrow.stream"
 WHOLE_ROWS_MAX = 2_000_000
-QUERY_NAMES = {"from", "to", "step", "over", "where", "limit", "total", "top", "by", "key", "columns"}
+QUERY_NAMES = {"from", "to", "step", "over", "where", "limit", "total", "top", "by", "key", "keys", "columns"}
 _DIFF_NAMES = {"from", "to", "step", "total", "where", "limit"}
 DIFFERENCES_SHOWN, DIFFERENCES_MAX = 100, 10_000
 _EXPLAIN_NAMES = {"window", "where"}
@@ -129,9 +129,17 @@ def view_query(params: dict[str, str]) -> ViewQuery:
         where=params.get("where"),
         top=_top(params),
         top_key=params.get("key"),
-        columns=tuple(name.strip() for name in params["columns"].split(",")) if "columns" in params else None,
+        columns=_names(params, "columns"),
+        by=_names(params, "keys"),
         limit=limit,
     )
+
+
+def _names(params: dict[str, str], name: str) -> tuple[str, ...] | None:
+    """Names between commas; none at all of an empty text."""
+    if name not in params:
+        return None
+    return tuple(word.strip() for word in params[name].split(",") if word.strip())
 
 
 def _top(params: dict[str, str]) -> tuple[str, int] | None:

@@ -11,6 +11,8 @@ from tailrace.batch.dead_letters import DeadLetterStore
 from tailrace.config.listen import url_of
 from tailrace.config.settings import Settings
 from tailrace.dashboard.api import create_app
+from tailrace.dashboard.boards.annotations import Annotations
+from tailrace.dashboard.boards.database import Database
 from tailrace.dashboard.boards.history import History
 from tailrace.dashboard.boards.store import DashboardStore
 from tailrace.dashboard.services import NodeServices, ProcessInfo
@@ -79,13 +81,10 @@ def _services(
     )
     letters = DeadLetters(stream, kept)
     redriver = Redriver(stream, kept, settings, clock)
-<<<<<<< HEAD
-    history = History(settings.boards_path)
-    return NodeServices(
-=======
+    boards = Database(settings.boards_path)
+    history = History(boards)
     alerts = _alerts(settings, stream, follower, merger, clock)
     services = NodeServices(
->>>>>>> 44f58fafcf76b79eb697c23de5c1cdc642992131
         stream=stream,
         follower=follower,
         merger=merger,
@@ -95,12 +94,10 @@ def _services(
         redriver=redriver,
         store=store,
         pins=PinStore(settings.pins_path),
-<<<<<<< HEAD
         dashboards=DashboardStore(settings.boards_dir, history, clock),
         board_history=history,
-=======
         alerts=alerts,
->>>>>>> 44f58fafcf76b79eb697c23de5c1cdc642992131
+        annotations=Annotations(boards),
         metrics=Registry(),
         settings=settings,
         clock=clock,

@@ -37,6 +37,8 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     total: bool = False
     where: str | None = None
     top: Top | None = None
+    keys: tuple[str, ...] | None = None
+    """Only these of the view's keys; rows that differ in the others alone are merged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def live_query(wish: Subscription, window_us: int, now_us: int) -> ViewQuery:
         where=wish.where,
         top=(wish.top.by, wish.top.n) if wish.top else None,
         top_key=wish.top.key if wish.top else None,
+        by=wish.keys,
     )
 
 

@@ -115,7 +115,7 @@ export function uplotOptions(input: () => TimeChartInput, palette: Palette, widt
     ],
     ...(now.stacked ? { bands: now.lines.slice(1).map((_, i) => ({ series: [i + 2, i + 1] as [number, number] })) } : {}),
     axes: [
-      { ...axis, space: 70, values: (_chart, ticks) => ticks.map((tick, i) => tickWords(tick * 1000, i === 0 ? null : (ticks[i - 1] as number) * 1000, input())) },
+      { ...axis, size: 24, gap: 4, space: 70, values: (_chart, ticks) => ticks.map((tick, i) => tickWords(tick * 1000, i === 0 ? null : (ticks[i - 1] as number) * 1000, input())) },
       { ...axis, space: 34, size: (_chart, values) => Math.max(AXIS_PX_MIN, ...(values ?? []).map((text) => textWidth(text, font) + 14)), values: (_chart, ticks) => ticks.map((tick) => input().axis(tick)) },
     ],
     hooks: {

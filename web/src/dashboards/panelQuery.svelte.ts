@@ -5,7 +5,7 @@ import { poll } from "../api/poll.ts";
 import { send } from "../api/send.ts";
 import { clock } from "../live/clock.svelte.ts";
 import type { ApiError, Cell, Snapshot, Subscription } from "../live/frames.ts";
-import { type Past, ViewQuery } from "../live/query.svelte.ts";
+import { type Past, pastParams, ViewQuery } from "../live/query.svelte.ts";
 import { spanMs } from "../model/windows.ts";
 import type { Answer } from "./answer.ts";
 import { autoStep, stepText } from "./answer.ts";
@@ -99,21 +99,27 @@ export class PanelQuery {
     const data = this.#data;
     if (!this.#inSight() || data === null || data.view === "" || this.view === null) return null;
     const rank = data.order ?? this.fields[0]?.columns[0] ?? null;
-    const by = data.by;
+    const keys = this.keys;
     return {
       view: data.view,
       over: this.#overText(data),
       step: this.timed ? stepText(this.stepMs) : null,
       total: !this.timed,
       where: this.#condition,
-      top: by === null || rank === null ? null : { by: rank, n: data.limit, ...(this.view.keys.length > 1 ? { key: this.#ranked(data) } : {}) },
+      top: keys.length === 0 || rank === null ? null : { by: rank, n: data.limit, ...(keys.length > 1 ? { key: keys[0] as string } : {}) },
+      keys,
     };
   }
 
-  /** The key whose largest values are kept: with bars, the one along the axis, else the one that makes the series. */
-  #ranked(data: ViewData): string {
-    const other = this.view?.keys.find((key) => key !== data.by);
-    return !this.timed && this.#panel().kind !== "table" && this.#panel().kind !== "top" && other !== undefined ? other : (data.by as string);
+  /**
+   * The keys that rows are told apart by; over all others they are merged. Bars of a view with two keys or more: the first that does not
+   * make the series is the axis, whose largest values are kept.
+   */
+  get keys(): string[] {
+    const by = this.#data?.by ?? null;
+    if (by === null || this.view === null || !this.view.keys.includes(by)) return [];
+    const other = this.#panel().kind === "bar" ? this.view.keys.find((key) => key !== by) : undefined;
+    return other === undefined ? [by] : [other, by];
   }
 
   #overText(data: ViewData): string {
@@ -204,7 +210,7 @@ export class PanelQuery {
         const to = Math.ceil((past?.to ?? clock.nowOnce()) / grid) * grid;
         const from = past?.from ?? to - this.overMs;
         try {
-          this.#before = await getJson<Answer>(`v1/views/${encodeURIComponent(spec.view)}`, beforeParams(spec, from - compareMs, to - compareMs), signal);
+          this.#before = await getJson<Answer>(`v1/views/${encodeURIComponent(spec.view)}`, pastParams(spec, { from: from - compareMs, to: to - compareMs }), signal);
         } catch {
           this.#before = null;
         }
@@ -212,13 +218,4 @@ export class PanelQuery {
     );
     return () => running.stop();
   }
-}
-
-function beforeParams(spec: Subscription, from: number, to: number): Record<string, string> {
-  const query: Record<string, string> = { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
-  if (spec.step !== null) query["step"] = spec.step;
-  if (spec.total) query["total"] = "true";
-  if (spec.where !== null) query["where"] = spec.where;
-  if (spec.top !== null) Object.assign(query, { top: String(spec.top.n), by: spec.top.by, ...(spec.top.key === undefined ? {} : { key: spec.top.key }) });
-  return query;
 }

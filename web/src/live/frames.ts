@@ -11,6 +11,8 @@ export interface Subscription {
   readonly total: boolean;
   readonly where: string | null;
   readonly top: { readonly by: string; readonly n: number; readonly key?: string } | null;
+  /** Only these of the view's keys; rows that differ in the others alone are merged. Left out: all. */
+  readonly keys?: readonly string[];
 }
 
 export interface ApiError {

@@ -67,7 +67,7 @@ export class ViewQuery {
       () => PAST_EVERY_MS,
       async (signal) => {
         try {
-          const answer = await getJson<Partial<Snapshot>>(`v1/views/${encodeURIComponent(spec.view)}`, past(spec, range), signal);
+          const answer = await getJson<Partial<Snapshot>>(`v1/views/${encodeURIComponent(spec.view)}`, pastParams(spec, range), signal);
           this.#take(asSnapshot(spec, answer));
         } catch (reason) {
           if (!signal.aborted) this.#fail(asApiError(reason));
@@ -78,12 +78,13 @@ export class ViewQuery {
   }
 }
 
-function past(spec: Subscription, range: Past): Record<string, string> {
+export function pastParams(spec: Subscription, range: Past): Record<string, string> {
   const query: Record<string, string> = { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString() };
   if (range.at !== undefined) query["at"] = range.at;
   if (spec.step !== null) query["step"] = spec.step;
   if (spec.total) query["total"] = "true";
   if (spec.where !== null) query["where"] = spec.where;
+  if (spec.keys !== undefined) query["keys"] = spec.keys.join(",");
   if (spec.top !== null) {
     query["top"] = String(spec.top.n);
     query["by"] = spec.top.by;

@@ -6,31 +6,17 @@ A process that dies between the two has kept a version that is still the current
 from __future__ import annotations
 
 import sqlite3
-import weakref
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
+from tailrace.dashboard.boards.database import Database
 from tailrace.dashboard.boards.read import revision_of
 from tailrace.errors import Corrupt, NotFound
-from tailrace.runtime.connections import Connections, open_synced
-from tailrace.runtime.files import make_folder
-from tailrace.runtime.storage_errors import translated
 
 VERSIONS_MAX = 50
 """Of one dashboard; the oldest goes first."""
 FOLD_US = 60_000_000
 """Saves that no person asked for, of one author, within so long, keep one version: that from before the first."""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS versions (
-  uid TEXT NOT NULL, n INTEGER NOT NULL, revision TEXT NOT NULL, author TEXT NOT NULL, auto INTEGER NOT NULL,
-  changed_us INTEGER NOT NULL, replaced_us INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (uid, n));
-CREATE TABLE IF NOT EXISTS saves (
-  uid TEXT PRIMARY KEY, revision TEXT NOT NULL, author TEXT NOT NULL, auto INTEGER NOT NULL,
-  saved_us INTEGER NOT NULL, burst_us INTEGER NOT NULL, n INTEGER NOT NULL);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +43,14 @@ class Version:
 
 
 class History:
-    """Safe in any thread. The file is made by the first use."""
+    """Safe in any thread."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connections = Connections(lambda: _open(path))
-        weakref.finalize(self, self._connections.release)
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def saving(self, saved: Saved, before: bytes | None, changed_us: int) -> None:
         """Keep `before`, which `saved` is about to replace, unless the save folds into one that has just been. Durable on return."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             last = connection.execute(
                 "SELECT revision, author, auto, burst_us, n FROM saves WHERE uid = ?", (saved.uid,)
@@ -87,7 +71,7 @@ class History:
 
     def versions(self, uid: str) -> list[Version]:
         """Newest first; none for a dashboard that nobody has changed."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             rows = connection.execute(
                 "SELECT n, revision, author, auto, changed_us, replaced_us FROM versions WHERE uid = ? ORDER BY n DESC",
                 (uid,),
@@ -101,14 +85,16 @@ class History:
             raise NotFound(
                 f"dashboard `{uid}` has no version `{n}`", hint=f"see: tailrace dashboards show {uid} --versions"
             )
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             row = connection.execute("SELECT content FROM versions WHERE uid = ? AND n = ?", (uid, n)).fetchone()
         try:
             content = zlib.decompress(row[0])
         except (zlib.error, TypeError) as error:
-            raise Corrupt(str(self._path), f"version `{n}` of dashboard `{uid}` does not read: {error}") from error
+            raise Corrupt(
+                str(self._database.path), f"version `{n}` of dashboard `{uid}` does not read: {error}"
+            ) from error
         if revision_of(content) != found.revision:
-            raise Corrupt(str(self._path), f"version `{n}` of dashboard `{uid}` is not as it was kept")
+            raise Corrupt(str(self._database.path), f"version `{n}` of dashboard `{uid}` is not as it was kept")
         return found, content
 
     def _keep(
@@ -132,20 +118,3 @@ class History:
         )
         connection.execute("DELETE FROM versions WHERE uid = ? AND n <= ?", (saved.uid, number - VERSIONS_MAX))
         return number
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with translated(self._path), self._connections.one() as connection:
-            yield connection
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    make_folder(path.parent)
-    connection = open_synced(path)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(_SCHEMA)
-    except BaseException:
-        connection.close()
-        raise
-    return connection

@@ -17,6 +17,12 @@ _STEP = re.compile(r"[^.\[\]]+|\[[0-9]+\]|\[\.\.\.\]")
 Schema = dict[str, Any]
 
 
+def schema_of(kind: type[msgspec.Struct]) -> Schema:
+    """Of one that names no others."""
+    found: Schema = _ecma(msgspec.json.schema_components([kind])[1][kind.__name__])
+    return found
+
+
 def schemas(ref: str = _REF) -> dict[str, Schema]:
     """The schema of each part by name; `ref`: how they name each other."""
     kinds = [Dashboard, *(form for forms in _EITHER.values() for form in forms)]
@@ -34,11 +40,12 @@ def schemas(ref: str = _REF) -> dict[str, Schema]:
 @cache
 def dashboard_schema() -> Schema:
     """One document that stands by itself."""
-    parts = schemas()
-    return {"$schema": DIALECT, "title": "Tailrace dashboard", **_REFERENCE, "$defs": parts}
-
-
-_REFERENCE: Schema = {"$ref": "#/$defs/Dashboard"}
+    return {
+        "$schema": DIALECT,
+        "title": "Tailrace dashboard",
+        "$ref": _REF.format(name=Dashboard.__name__),
+        "$defs": schemas(),
+    }
 
 
 def at_path(document: Schema, path: str) -> Schema:

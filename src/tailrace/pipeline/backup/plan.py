@@ -20,6 +20,7 @@ from tailrace.states.manifest import ManifestStore
 
 DATABASE_SUFFIX = ".db"
 VIEWS = "views"
+DASHBOARDS = "dashboards"
 SHARDS_FILE = "shards.json"
 _CHECKSUM_SUFFIX = ".crc"
 _LEFT_OUT = ("-wal", "-shm", ".tmp", ".lock")
@@ -36,7 +37,7 @@ class Item:
 
 def held_items(settings: Settings) -> Iterator[Item]:
     """What batch alone writes: manifest, the segments that it names (speed's are made anew from the stream), lake, dead letters;
-    and the pins, alerts, their rules below the data folder, and what the Kinesis API keeps."""
+    and what only people change: pins, alerts, dashboards, what the Kinesis API keeps."""
     yield from _one(settings, settings.manifest_path.with_name(MARK_FILE))
     yield from _one(settings, settings.manifest_path)
     if settings.manifest_path.exists():
@@ -49,6 +50,8 @@ def held_items(settings: Settings) -> Iterator[Item]:
     yield from _one(settings, settings.alerts_path)
     if settings.alerts_dir is None:
         yield from _folder(settings, settings.rules_dir)
+    yield from _one(settings, settings.boards_path)
+    yield from dashboard_items(settings)
 
 
 def stream_items(settings: Settings) -> Iterator[Item]:
@@ -62,6 +65,14 @@ def view_items(settings: Settings) -> Iterator[Item]:
     if settings.views_dir.is_dir():
         for path in sorted(settings.views_dir.glob("*.sql")):
             yield Item(path, f"{VIEWS}/{path.name}", database=False)
+
+
+def dashboard_items(settings: Settings) -> Iterator[Item]:
+    """Wherever their folder is: a restore puts them into that of the data folder."""
+    if settings.boards_dir.is_dir():
+        for path in sorted(settings.boards_dir.glob("*.json")):
+            if path.is_file() and not path.name.startswith("."):
+                yield Item(path, f"{DASHBOARDS}/{path.name}", database=False)
 
 
 def copy_database(source: Path, target: Path) -> None:
