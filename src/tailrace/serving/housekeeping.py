@@ -72,7 +72,7 @@ class Housekeeping:
         shards = self.stream.shards()
         sizes = {shard.id: self.stream.end(shard.id).bytes for shard in shards}
         total, most = sum(sizes.values()), self.retention.stream_bytes_max
-        # By age, nothing goes by which retries are still recognised; by size it may.
+        # By age, no line goes by which retries are still recognised; by size it may, and the stream remembers them without the lines.
         set_by_api = self.stream_age_s()
         age_s = self.retention.stream_age_s if set_by_api is None else set_by_api
         before_us = self._before_us(max(age_s, self.dedupe_horizon_s)) if age_s else 0

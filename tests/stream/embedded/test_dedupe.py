@@ -104,7 +104,7 @@ def test_lines_of_a_post_over_two_files_are_both_known(tmp_path: Path) -> None:
     stream.close()
 
 
-def test_trimmed_file_is_forgotten_by_a_writer_that_knew_it(tmp_path: Path) -> None:
+def test_a_file_that_another_process_lets_go_is_still_remembered(tmp_path: Path) -> None:
     harness = EmbeddedHarness(tmp_path)
     stream, other = harness.open(), harness.open()
     shard_id = stream.shards()[0].id
@@ -115,8 +115,37 @@ def test_trimmed_file_is_forgotten_by_a_writer_that_knew_it(tmp_path: Path) -> N
     assert durable(stream.append(sample_batch(shard_id, range(3), producer=stamp))).deduplicated == 3
     harness.clock.advance(1)
     assert other.trim(shard_id, 1, harness.clock.now_us()) == 1
-    # Whether it is still known is of no account here; that the append goes through is.
-    result = durable(stream.append(sample_batch(shard_id, range(3), producer=stamp)))
-    assert result.stored + result.deduplicated == 3
+    assert durable(stream.append(sample_batch(shard_id, range(3), producer=stamp))).deduplicated == 3
     stream.close()
     other.close()
+
+
+def test_what_is_remembered_goes_with_its_horizon(tmp_path: Path) -> None:
+    harness = EmbeddedHarness(tmp_path)
+    stream = harness.open()
+    shard_id = stream.shards()[0].id
+    for n in range(3):
+        durable(stream.append(sample_batch(shard_id, range(3), producer=ProducerStamp("p", 1, n))))
+        harness.clock.advance(HOUR_S)
+        stream.seal(shard_id)
+    assert stream.trim(shard_id, 9, 0, 0) == 3
+    kept = sorted(path.name for path in tmp_path.rglob("*.stamps.db"))
+    assert kept == ["00000001.stamps.db", "00000002.stamps.db", "00000003.stamps.db"]
+    harness.clock.advance(22 * HOUR_S + 1)
+    assert stream.trim(shard_id, 9, 0, 0) == 0
+    assert sorted(path.name for path in tmp_path.rglob("*.stamps.db")) == kept[1:]
+    assert not list((tmp_path / "logs" / shard_id).glob("00000001.*"))
+    stream.close()
+
+
+def test_a_file_that_remembers_nothing_leaves_nothing(tmp_path: Path) -> None:
+    harness = EmbeddedHarness(tmp_path)
+    stream = harness.open()
+    shard_id = stream.shards()[0].id
+    durable(stream.append(sample_batch(shard_id, range(3))))
+    harness.clock.advance(HOUR_S)
+    stream.seal(shard_id)
+    assert stream.trim(shard_id, 9, 0, 0) == 1
+    assert not list(tmp_path.rglob("*.stamps.db*"))
+    assert not list(tmp_path.rglob(".*.tmp*"))
+    stream.close()

@@ -283,6 +283,24 @@ class PositionCases(StreamCase):
         assert stream.trim(shard_id, 4, 0, 0) == 2
         assert [line.raw for line in read_lines(stream, shard_id, 4000)] == [sample_raw(4000)]
 
+    def test_what_was_trimmed_by_size_is_still_recognised(
+        self, harness: StreamHarness, stream: StreamBackend, shard_id: str
+    ) -> None:
+        """Also by a writer that has not known the file, and by the shards that come of a split."""
+        stamp = ProducerStamp("p", 1, 7)
+        durable(stream.append(sample_batch(shard_id, range(5), producer=stamp)))
+        harness.clock.advance(HOUR_S)
+        stream.seal(shard_id)
+        durable(stream.append(sample_batch(shard_id, [9])))
+        assert stream.trim(shard_id, 1, 0, 0) == 1
+        assert durable(stream.append(sample_batch(shard_id, range(6), producer=stamp))).duplicate_lines == set(range(5))
+        harness.clock.advance(HOUR_S)
+        stream.seal(shard_id)
+        assert stream.trim(shard_id, 9, 0, 0) == 1
+        for child in stream.split(shard_id).children:
+            again = durable(stream.append(sample_batch(child.id, range(6), producer=stamp)))
+            assert (again.stored, again.deduplicated) == (0, 6)
+
     def test_stream_goes_on_after_all_was_trimmed(
         self, harness: StreamHarness, stream: StreamBackend, shard_id: str
     ) -> None:

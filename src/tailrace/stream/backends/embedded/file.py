@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,9 +136,16 @@ class ShardFile:
         return sum(sizes)
 
     def select(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-        with self._connection() as connection:
-            return connection.execute(query, values).fetchall()
+        """All rows of a query about what deduplication remembers; of a file that has been let go, of what is left of it.
+
+        Raises FileNotFoundError if nothing is.
+        """
+        try:
+            with self._connection() as connection:
+                return connection.execute(query, values).fetchall()
+        except FileNotFoundError:
+            with closing(_open(remembered_path(self.path))) as connection:
+                return connection.execute(query, values).fetchall()
 
     def release(self) -> None:
         """Close what is idle now, and what is in use once it is handed back."""
@@ -154,6 +161,11 @@ class ShardFile:
             raise Corrupt(str(self.path), str(error)) from error
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
+
+
+def remembered_path(path: Path) -> Path:
+    """Where that stands which deduplication still remembers of a generation's file once it has been let go."""
+    return path.with_name(f"{path.stem}.stamps.db")
 
 
 def _open(path: Path) -> sqlite3.Connection:

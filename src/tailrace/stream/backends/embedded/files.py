@@ -7,6 +7,7 @@ has changed, or when the newest known file turns out to be closed.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
@@ -14,7 +15,7 @@ from threading import Lock
 from tailrace.errors import Corrupt, GapFound, Trimmed
 from tailrace.runtime.mark import check_mark, read_mark
 from tailrace.stream.backends.embedded.file import ShardFile
-from tailrace.stream.backends.embedded.layout import generation_path, generations
+from tailrace.stream.backends.embedded.layout import generation_path, generations, remembered
 from tailrace.stream.backends.embedded.rows import FileState
 from tailrace.stream.base import EpochSeal, ShardEnd
 
@@ -27,6 +28,7 @@ class ShardFiles:
         self.shard_id = shard_id
         self._lock = Lock()
         self._files: tuple[ShardFile, ...] = ()
+        self._remembered: tuple[ShardFile, ...] = ()
         self._seen_mtime_ns = -1
 
     def current(self) -> tuple[tuple[ShardFile, ...], FileState]:
@@ -67,6 +69,7 @@ class ShardFiles:
             state = files[-1].state()
             check_mark(mark, (state.next_offset, state.open_epoch), files[-1].path)
             self._files = tuple(files)
+            self._remembered = self._list_remembered()
             # A change within one tick of the file system's clock does not show. Only a trim by another process can be
             # missed that way, until the folder changes again: a turn shows in the newest file's state.
             self._seen_mtime_ns = mtime_ns
@@ -76,6 +79,22 @@ class ShardFiles:
     def _list(self, known: dict[int, ShardFile]) -> list[ShardFile]:
         files = [known.get(n) or self._open(n) for n in generations(self.folder)]
         return [f for f in files if f is not None]
+
+    def _list_remembered(self) -> tuple[ShardFile, ...]:
+        known = {file.path: file for file in self._remembered}
+        paths = remembered(self.folder)
+        for gone in known.keys() - set(paths):
+            known[gone].release()
+        found = []
+        for path in paths:
+            with suppress(FileNotFoundError):  # another process may have removed it just now
+                found.append(known.get(path) or ShardFile(path, self.shard_id))
+        return tuple(found)
+
+    def remembered(self) -> tuple[ShardFile, ...]:
+        """What deduplication remembers of files that were let go, ascending: their stamps alone."""
+        self.current()
+        return self._remembered
 
     def _open(self, generation: int) -> ShardFile | None:
         path = generation_path(self.folder, generation)
@@ -118,7 +137,8 @@ class ShardFiles:
 
     def release(self) -> None:
         with self._lock:
-            files, self._files = self._files, ()
+            files, self._files = (*self._files, *self._remembered), ()
+            self._remembered = ()
             self._seen_mtime_ns = -1
         for file in files:
             file.release()

@@ -1,6 +1,6 @@
 """The folder of a stream: `shards.json`, a folder a shard, a file a generation; how each comes to be, whole or not at all.
 
-Called when a stream is opened, when a shard turns to its next file, and when it is split or merged.
+Called when a stream is opened, when a shard turns to its next file or lets its oldest go, and when it is split or merged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tailrace.model.shard import Shard, even_shards
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.files import make_folder, sync_folder, write_atomic
 from tailrace.runtime.mark import read_mark
-from tailrace.stream.backends.embedded.file import ShardFile
+from tailrace.stream.backends.embedded.file import ShardFile, remembered_path
 from tailrace.stream.backends.embedded.layout_file import LOCK_FILE, SHARDS_FILE, Layout
 from tailrace.stream.backends.embedded.locks import exclusive
 from tailrace.stream.backends.embedded.rows import About, FileState, about_row, update_state
@@ -27,6 +27,7 @@ from tailrace.stream.base import LedgerCounts
 
 FIRST_GENERATION = 1
 _GENERATION = re.compile(r"(\d{8})\.db")
+_REMEMBERED = re.compile(r"(\d{8})\.stamps\.db")
 
 
 def generation_path(folder: Path, generation: int) -> Path:
@@ -36,6 +37,11 @@ def generation_path(folder: Path, generation: int) -> Path:
 def generations(folder: Path) -> list[int]:
     """Generations that stand in a shard's folder, ascending."""
     return sorted(int(m[1]) for m in map(_GENERATION.fullmatch, os.listdir(folder)) if m)
+
+
+def remembered(folder: Path) -> list[Path]:
+    """Those that stand in a shard's folder, oldest first."""
+    return [folder / name for name in sorted(filter(_REMEMBERED.fullmatch, os.listdir(folder)))]
 
 
 def create_generation(
@@ -149,6 +155,35 @@ def _begins_at(folder: Path, shard: Shard) -> bool:
 def fields_json(fields: Fields) -> str:
     rows: list[dict[str, Any]] = [{"name": f.name, "kind": f.kind.value, "scale": f.scale} for f in fields.all]
     return json.dumps(rows)
+
+
+def remember_generation(file: ShardFile) -> None:
+    """Make the file of what deduplication remembers of a closed one, if it remembers anything. Returns once it is on disk.
+
+    The caller holds the lock of the shard.
+    """
+    path = remembered_path(file.path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    _remove(temporary)
+    connection = create_tables(temporary)
+    try:
+        connection.execute("ATTACH ? AS source", (str(file.path),))
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO dedupe SELECT * FROM source.dedupe")
+        (rows,) = connection.execute("SELECT count(*) FROM dedupe").fetchone()
+        row = about_row(file.about, SCHEMA_VERSION, file.shard_id)
+        connection.execute("INSERT INTO about VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        connection.execute("INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
+        update_state(connection, file.state())
+        connection.execute("COMMIT")
+        connection.execute("DETACH source")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+    if rows:
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    _remove(temporary)
 
 
 def _remove(path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tailrace.runtime.files import sync_folder
 from tailrace.stream.backends.embedded.file import ShardFile
 from tailrace.stream.backends.embedded.files import ShardFiles
+from tailrace.stream.backends.embedded.layout import remember_generation
 from tailrace.stream.backends.embedded.locks import exclusive
 from tailrace.stream.backends.embedded.turn import OpenFile
 
@@ -16,8 +17,10 @@ def drop_files(
 ) -> int:
     """See `StreamBackend.trim`. The newest file stays even if it is closed: it alone says where the shard ends.
 
-    That of a shard that was split or merged would stay for ever, with all its lines: an empty file takes its place.
+    That of a shard that was split or merged would stay for ever, with all its lines: an empty file takes its place. What deduplication
+    remembers stays for its horizon, in a small file beside, whatever lets the lines go.
     """
+    since_us = open_file.remembers_since_us()
     with exclusive(open_file.lock_path):
         kept = files.all()
         size = sum(file.size_bytes() for file in kept)
@@ -32,9 +35,14 @@ def drop_files(
             if not is_due(file) or (file is kept[-1] and not open_file.leave_end_locked()):
                 break
             size -= file.size_bytes()
+            if file.state().closed_at_us >= since_us:
+                remember_generation(file)
             file.path.unlink()
             dropped += 1
-        if dropped:
+        forgotten = [file for file in files.remembered() if file.state().closed_at_us < since_us]
+        for file in forgotten:
+            file.path.unlink()
+        if dropped or forgotten:
             _remove_orphans(files.folder)
             sync_folder(files.folder)
             files.refresh()

@@ -117,8 +117,12 @@ class OpenFile:
         self._create_next(files[-1], state, ended=True)
         return True
 
+    def remembers_since_us(self) -> int:
+        """What was closed before is not remembered any more."""
+        return self._clock.now_us() - self._settings.dedupe_horizon_s * 1_000_000
+
     def horizon(self, now_us: int) -> tuple[ShardFile, ...]:
-        """Closed files in which deduplication looks: of this shard, and of those it descends from.
+        """Closed files in which deduplication looks, and what is left of those let go: of this shard, and of those it descends from.
 
         By their age, and by their number along each line of descent, as the clock may have stepped.
         """
@@ -130,7 +134,7 @@ class OpenFile:
         while missing:
             newest = max(missing, key=lambda part: part.shard_id)
             count = missing.pop(newest)
-            closed = newest._files.closed()
+            closed = (*newest._files.remembered(), *newest._files.closed())
             recent = len(closed) - count
             found += [f for i, f in enumerate(closed) if i >= recent or f.state().closed_at_us >= since_us]
             for parent in newest._parents:
