@@ -86,6 +86,7 @@ def test_two_who_save_do_not_overwrite_each_other(node: RunningNode) -> None:
     assert (refused.status, refused.json["error"]["code"]) == (409, "conflict")
     assert refused.json["error"]["revision"] == second.json["revision"]
     assert put(node, BOARD, If_None_Match="*").status == 409
+    assert put(node, BOARD, If_Match="*").status == 400
     assert node.get("/v1/dashboards/checkout").json["dashboard"]["title"] == "Mine"
 
 
