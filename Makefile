@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo up test check fix engines mutations fuzz soak bench docs web lock clean
+.PHONY: help setup demo up test check fix engines mutations fuzz soak bench docs types web lock clean
 
 # The first Python on PATH that is new enough; `make PYTHON=/path/to/python3.12 ...` overrides it.
 PYTHON ?= $(shell for python in python3 python3.15 python3.14 python3.13 python3.12 python3.11; do \
@@ -69,6 +69,9 @@ bench: ## measure on this machine: cost of a line, lines a second, delay, memory
 
 docs: setup ## write the generated pages of docs/ anew
 	@$(BIN)/python tools/cli_reference.py docs/cli.md
+
+types: setup ## write the page's types of the HTTP API anew (needs Node, and npm ci in web/)
+	@$(BIN)/python tools/api_types.py
 
 web: ## build the dashboard again
 	@$(PYTHON) tools/setup.py --rebuild

@@ -12,8 +12,11 @@ import pytest
 from websockets.sync.client import connect
 
 from tailrace.cli.main import main
+from tailrace.dashboard.boards.expression import parse_field
+from tailrace.dashboard.boards.model import ViewData
+from tailrace.dashboard.boards.store import shipped
 from tailrace.testing.node import Answer, RunningNode
-from tests.e2e.waiting import until_covered
+from tests.e2e.waiting import until, until_covered
 
 BOARD: dict[str, Any] = {"uid": "checkout", "title": "Checkout", "panels": [{"id": "a", "kind": "text"}]}
 WISHES: list[dict[str, Any]] = [
@@ -23,6 +26,7 @@ WISHES: list[dict[str, Any]] = [
     {"top": {"by": "requests", "n": 2}, "total": True},
     {"top": {"by": "requests", "n": 2, "key": "endpoint"}, "step": "10s"},
 ]
+CHOSEN = "endpoint IN ('/board/1')"
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +90,7 @@ def test_two_who_save_do_not_overwrite_each_other(node: RunningNode) -> None:
     assert (refused.status, refused.json["error"]["code"]) == (409, "conflict")
     assert refused.json["error"]["revision"] == second.json["revision"]
     assert put(node, BOARD, If_None_Match="*").status == 409
+    assert put(node, BOARD, If_Match="*").status == 400
     assert node.get("/v1/dashboards/checkout").json["dashboard"]["title"] == "Mine"
 
 
@@ -168,6 +173,30 @@ def test_the_catalog_names_what_sql_can_name(node: RunningNode) -> None:
         answer = node.request("POST", "/v1/query", json.dumps({"sql": sql}).encode())
         assert answer.status == 200, answer.body
         assert answer.json["columns"] == [{"name": c["name"], "type": c["type"]} for c in table["columns"]]
+
+
+def test_every_panel_of_a_shipped_dashboard_can_be_asked(node: RunningNode) -> None:
+    post(node, [node.pipeline()["node"]["now"]] * 8)
+    until(lambda: "/board/1" in str(node.view("endpoint_health", where=CHOSEN)["rows"]), node.log_end)
+    for kept in shipped().values():
+        assert kept.dashboard is not None
+        for panel in kept.dashboard.panels:
+            if isinstance(panel.data, ViewData):
+                answer = node.view(panel.data.view, **parameters(panel.data))
+                assert answer["rows"], panel.id
+
+
+def parameters(data: ViewData) -> dict[str, Any]:
+    """As a panel asks, with an endpoint chosen."""
+    columns = dict.fromkeys(column for text in data.fields for column in parse_field(text).columns)
+    if data.order is not None:
+        columns[data.order] = None
+    found = {"columns": ",".join(columns), "total": data.total or None}
+    if data.where is not None:
+        found["where"] = data.where.replace("$endpoint", "'/board/1'")
+    if data.by is not None and data.order is not None:
+        found |= {"top": data.limit, "by": data.order, "key": data.by}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def test_what_a_panel_shows_live_can_be_asked_again_at_its_position(node: RunningNode) -> None:

@@ -130,6 +130,12 @@ class Surface:
             self._name_an_alert(case)
         elif "{name}" in case.path:
             case.path_parameters["name"] = "endpoint_health"
+        elif "{uid}" in case.path:
+            case.path_parameters["uid"] = "service-health"
+            case.headers.pop("If-Match", None)
+            case.headers.pop("If-None-Match", None)
+            if isinstance(case.body, dict):
+                case.body = case.body | {"uid": "service-health"}
         elif case.path.startswith("/v1/shards/"):
             shards = self.node.get("/v1/shards").json["shards"]
             case.path_parameters["id"] = next(shard["id"] for shard in shards if shard["state"] == "open")

@@ -39,12 +39,13 @@ async def save_dashboard(request: Request) -> Response:
     new = request.headers.get("if-none-match")
     if new not in (None, "*"):
         raise Invalid("`If-None-Match` can only be `*`", hint="leave it out, or use If-Match with a revision")
+    expected = _expected(request)
     content = await _body(request)
 
     def save() -> Kept:
         board = read_dashboard(content)
         _same_uid(board, request.path_params["uid"])
-        return services.dashboards.save(board, expected=_expected(request), new=new == "*", auto=auto)
+        return services.dashboards.save(board, expected=expected, new=new == "*", auto=auto)
 
     return _answer(await asyncio.to_thread(save))
 
@@ -53,8 +54,8 @@ async def remove_dashboard(request: Request) -> Response:
     """The own copy goes; where one is shipped under that uid, it is back."""
     services: NodeServices = request.app.state.services
     known_parameters(request, ())
-    uid = request.path_params["uid"]
-    left = await asyncio.to_thread(lambda: services.dashboards.remove(uid, expected=_expected(request)))
+    uid, expected = request.path_params["uid"], _expected(request)
+    left = await asyncio.to_thread(lambda: services.dashboards.remove(uid, expected=expected))
     return json_response({"uid": uid, "removed": True, "now": None if left is None else left.source})
 
 
@@ -136,9 +137,11 @@ def _version(version: Any) -> dict[str, Any]:
 
 
 def _expected(request: Request) -> str | None:
-    """The revision of `If-Match`, with or without quotes; `*` is any."""
+    """The revision of `If-Match`, with or without quotes. Raises Invalid for `*`, which would protect nothing."""
     given = request.headers.get("if-match")
-    return None if given is None or given == "*" else given.strip().removeprefix("W/").strip('"')
+    if given == "*":
+        raise Invalid("`If-Match` cannot be `*`", hint="name the revision that you have read, or leave it out")
+    return None if given is None else given.strip().removeprefix("W/").strip('"')
 
 
 def _same_uid(board: Dashboard, uid: str) -> None:

@@ -7,6 +7,7 @@ if the content is no longer that which the caller has seen, and keeps the conten
 
 from __future__ import annotations
 
+import logging
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from tailrace.runtime.clock import Clock
 from tailrace.runtime.files import write_atomic
 from tailrace.runtime.storage_errors import translated
 
+LOG = logging.getLogger(__name__)
 SHIPPED, OWN = "shipped", "own"
 OWN_MAX = 1_000
 _Stamp = tuple[int, int, int]
@@ -152,6 +154,8 @@ class DashboardStore:
                     self._own.pop(uid, None)
                     continue
                 self._own[uid] = kept
+                if kept.error is not None:
+                    LOG.error("dashboard %s.json cannot be used: %s (%s)", uid, kept.error.message, kept.error.hint)
         self._stamps = stamps
         return self._own
 
