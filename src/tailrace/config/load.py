@@ -4,7 +4,7 @@ Called once by the command line; the processes that it starts get the finished v
 under a running node changes nothing by halves. Relative folders in the file count from the file's own folder.
 
     data_dir = "tailrace-data"        [stream] [ingest] [speed] [batch] [retention] [query] [kinesis]   as settings.py names them
-    views_dir = "views"               [[fields]]   name, type, source, scale, unit, zone: a new field, or a default one changed
+    views_dir, searches_dir           [[fields]]   name, type, source, scale, unit, zone: a new field, or a default one changed
     listen = "127.0.0.1:8080"         [[formats]]  name, pattern, groups, absent, multiline: a way of reading lines
     [tls]  listen, certificate, key   [[endpoint_rules]]  match and template, or builtin: one endpoint of many paths
                                       [[keys]]  id, secret: who may use the node
@@ -33,7 +33,7 @@ from tailrace.model.line_format import BUILTIN
 FILE_NAME = "tailrace.toml"
 DATA_DIR = "tailrace-data"
 VIEWS_DIR = "views"
-_TOP = ("data_dir", "views_dir", "listen", "fields", "formats", "endpoint_rules", "tls", "keys")
+_TOP = ("data_dir", "views_dir", "searches_dir", "listen", "fields", "formats", "endpoint_rules", "tls", "keys")
 SECTIONS = ("stream", "ingest", "speed", "batch", "retention", "query", "kinesis")
 
 
@@ -66,6 +66,7 @@ def load_settings(
         endpoint_rules=read_endpoint_rules(file, document.get("endpoint_rules", []), known_fields),
         tls=read_tls(file, document.get("tls"), here if path is None else path.absolute().parent),
         keys=read_keys(file, document.get("keys", [])),
+        searches_dir=_folder(file, document, "searches_dir", "", path, here) if "searches_dir" in document else None,
     )
     for section in SECTIONS:
         values = _section(file, section, getattr(settings, section), document.get(section, {}))

@@ -137,6 +137,12 @@ class Settings:
     query: QuerySettings = field(default_factory=QuerySettings)
     kinesis: KinesisSettings = field(default_factory=KinesisSettings)
     keys: tuple[AccessKey, ...] = ()
+    searches_dir: Path | None = None
+
+    @property
+    def saved_searches_dir(self) -> Path:
+        """Where saved searches are files: the folder that is set, else one in the data folder."""
+        return self.searches_dir or self.data_dir / "searches"
 
     @property
     def run_dir(self) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tailrace import __version__
 from tailrace.dashboard.openapi_schemas import COUNT, SCHEMAS, TEXT, TRUTH, Schema, listed, named, record
+from tailrace.dashboard.openapi_search import search_schemas
 
 _BINARY: Schema = {"type": "string", "format": "binary"}
 _EVERYWHERE = {
@@ -90,8 +91,14 @@ def document() -> dict[str, Any]:
             "wants `Authorization: Bearer SECRET` everywhere but on `/healthz` and `/readyz`, and answers 401 without it.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": _ingest_paths() | _view_paths() | _pin_paths() | _shard_paths() | _record_paths() | _node_paths(),
-        "components": {"schemas": SCHEMAS},
+        "paths": _ingest_paths()
+        | _view_paths()
+        | _pin_paths()
+        | _shard_paths()
+        | _record_paths()
+        | _search_paths()
+        | _node_paths(),
+        "components": {"schemas": SCHEMAS | search_schemas()},
     }
 
 
@@ -323,6 +330,7 @@ def _record_paths() -> dict[str, Any]:
             "get": _operation(
                 "The newest records as server-sent events",
                 [
+                    _parameter("query", "query", "search in the language of docs/explore.md"),
                     _parameter("where", "query", "SQL condition over the record"),
                     _parameter("stream", "query", "only records of this stream"),
                     _parameter("limit", "query", "records to begin with", _whole(0, 1000, 50)),
@@ -362,6 +370,62 @@ def _record_paths() -> dict[str, Any]:
                 {"application/json": named("DeadLetter"), "application/octet-stream": _BINARY},
                 ("404",),
             )
+        },
+    }
+
+
+def _search_paths() -> dict[str, Any]:
+    """Explore."""
+    questions = {
+        "": ("A page of records, newest first; `cursor` asks for the next, of the same moment", "PageAsked", "Page"),
+        "/histogram": ("Records over time, also by the values of a field", "HistogramAsked", "Histogram"),
+        "/fields": ("The fields that records have, in how many of them", "FieldsAsked", "FoundFields"),
+        "/values": ("The most frequent values of a field", "ValuesAsked", "FoundValues"),
+        "/context": ("The records before and after one, in its shard", "ContextAsked", "Context"),
+        "/compare": (
+            "The fields whose values differ most between a selection and the rest",
+            "CompareAsked",
+            "Compared",
+        ),
+    }
+    paths: dict[str, Any] = {}
+    for path, (summary, asked, answer) in questions.items():
+        operation = _operation(
+            summary,
+            answer=_json(named(answer)),
+            errors=("404", "408", "413", "500"),
+            body=_body(named(asked), required=path in ("/values", "/context", "/compare")),
+        )
+        paths[f"/v1/search{path}"] = {"post": operation}
+    paths["/v1/search/export"] = {
+        "post": _operation(
+            "All records found, as they come; the header `Tailrace-Records` says how many, or `unknown`",
+            answer={"text/csv": TEXT, "application/x-ndjson": TEXT, "application/vnd.apache.parquet": _BINARY},
+            errors=("408", "413", "500"),
+            body=_body(named("ExportAsked"), required=False),
+        )
+    }
+    return paths | _saved_paths()
+
+
+def _saved_paths() -> dict[str, Any]:
+    name = _parameter(
+        "name", "path", "letters, digits, _ and -", {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"}
+    )
+    saved = _json(named("SavedSearch"))
+    return {
+        "/v1/searches": {
+            "get": _operation(
+                "Saved searches, and files in their folder that are none",
+                answer=_json(record(searches=listed(named("SavedSearch")), problems=listed({"type": "object"}))),
+            )
+        },
+        "/v1/searches/{name}": {
+            "get": _operation("One of them", [name], saved, ("404",)),
+            "put": _operation(
+                "Save a search", [name], saved, ("413",), body=_body(named("SavedSearchAsked"), required=True)
+            ),
+            "delete": _operation("Remove one", [name], _json(record(name=TEXT, removed=TRUTH)), ("404",)),
         },
     }
 
