@@ -13,6 +13,7 @@ export interface PageEntry {
 
 export const PAGES: readonly PageEntry[] = [
   { id: "overview", label: "Overview", timed: false, load: () => Overview },
+  { id: "explore", label: "Explore", timed: true, load: async () => (await import("./Explore.svelte")).default },
   { id: "pipeline", label: "Pipeline", timed: false, load: async () => (await import("./Pipeline.svelte")).default },
 ];
 
