@@ -5,7 +5,7 @@ under a running node changes nothing by halves. Relative folders in the file cou
 
     data_dir = "tailrace-data"        [stream] [ingest] [speed] [batch] [retention] [query] [kinesis]   as settings.py names them
     views_dir = "views"               [[fields]]   name, type, source, scale, unit, zone: a new field, or a default one changed
-    dashboards_dir = "dashboards"     [[formats]]  name, pattern, groups, absent, multiline: a way of reading lines
+    dashboards_dir, searches_dir      [[formats]]  name, pattern, groups, absent, multiline: a way of reading lines
     alerts_dir = "alerts"             rules and channels, watched; without it `alerts` in the data folder
     listen = "127.0.0.1:8080"         [[formats]]  name, pattern, groups, absent, multiline: a way of reading lines
     [tls]  listen, certificate, key   [[endpoint_rules]]  match and template, or builtin: one endpoint of many paths
@@ -38,6 +38,7 @@ VIEWS_DIR = "views"
 _TOP = (
     "data_dir",
     "views_dir",
+    "searches_dir",
     "alerts_dir",
     "dashboards_dir",
     "listen",
@@ -83,6 +84,7 @@ def load_settings(
         endpoint_rules=read_endpoint_rules(file, document.get("endpoint_rules", []), known_fields),
         tls=read_tls(file, document.get("tls"), here if path is None else path.absolute().parent),
         keys=read_keys(file, document.get("keys", [])),
+        searches_dir=_folder(file, document, "searches_dir", "", path, here) if "searches_dir" in document else None,
     )
     for section in SECTIONS:
         values = _section(file, section, getattr(settings, section), document.get(section, {}))

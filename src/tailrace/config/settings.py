@@ -141,6 +141,7 @@ class Settings:
     keys: tuple[AccessKey, ...] = ()
     dashboards_dir: Path | None = None
     """None: below the data folder."""
+    searches_dir: Path | None = None
 
     @property
     def rules_dir(self) -> Path:
@@ -151,6 +152,11 @@ class Settings:
     def alerts_path(self) -> Path:
         """What alerts remember: states, history, silences, what was told to whom."""
         return self.data_dir / "alerts.db"
+
+    @property
+    def saved_searches_dir(self) -> Path:
+        """Where saved searches are files: the folder that is set, else one in the data folder."""
+        return self.searches_dir or self.data_dir / "searches"
 
     @property
     def run_dir(self) -> Path:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -30,9 +29,17 @@ from tailrace.dashboard.encode import error_response, json_response, known_param
 from tailrace.dashboard.kinesis_api import control, control_of
 from tailrace.dashboard.live import LiveSession
 from tailrace.dashboard.openapi import document
+from tailrace.dashboard.passing import pass_on
 from tailrace.dashboard.pins_api import add_pin, list_pins, read_pin, remove_pin
 from tailrace.dashboard.pipeline_api import healthz, metrics, pipeline, readyz
-from tailrace.dashboard.query_process import ask_query_process
+from tailrace.dashboard.search_api import (
+    SEARCH_QUESTIONS,
+    list_searches,
+    put_search,
+    read_search,
+    remove_search,
+    search,
+)
 from tailrace.dashboard.services import NodeServices
 from tailrace.dashboard.shards_api import list_shards, merge_shards, split_shard
 from tailrace.dashboard.streams_api import list_streams
@@ -57,6 +64,12 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/v1/explain/{name}", explain_view),
             Route("/v1/streams", list_streams),
             Route("/v1/query", query, methods=["POST"]),
+            Route("/v1/search", search, methods=["POST"]),
+            *(Route(f"/v1/search/{question}", search, methods=["POST"]) for question in SEARCH_QUESTIONS),
+            Route("/v1/searches", list_searches),
+            Route("/v1/searches/{name}", read_search),
+            Route("/v1/searches/{name}", put_search, methods=["PUT"]),
+            Route("/v1/searches/{name}", remove_search, methods=["DELETE"]),
             Route("/v1/tail", tail),
             Route("/v1/deadletters", list_dead_letters),
             Route("/v1/deadletters/redrive", redrive, methods=["POST"]),
@@ -118,21 +131,7 @@ async def query(request: Request) -> Response:
     sent = client.build_request(
         "POST", request.url.path, params=request.query_params, headers=headers, content=await request.body()
     )
-    answer = await ask_query_process(request, sent, stream=True)
-    kept = {
-        k: v
-        for k, v in answer.headers.items()
-        if k in ("content-type", "content-length", "retry-after", "content-disposition")
-    }
-    return StreamingResponse(_body(answer), status_code=answer.status_code, headers=kept)
-
-
-async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in answer.aiter_raw():
-            yield chunk
-    finally:
-        await answer.aclose()
+    return await pass_on(request, sent)
 
 
 async def openapi(request: Request) -> Response:

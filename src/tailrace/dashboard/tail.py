@@ -15,6 +15,7 @@ from tailrace.dashboard.encode import encode, known_parameters, limit_of
 from tailrace.dashboard.services import NodeServices
 from tailrace.model.sequence import sequence_number
 from tailrace.model.window import iso
+from tailrace.serving.search.bind import compile_search
 from tailrace.serving.tail import TailPage, tail_table
 from tailrace.views.dialects.duckdb.engine import registered, rows_as_arrow, thread_engine
 from tailrace.views.dialects.duckdb.expression import print_expression
@@ -28,11 +29,12 @@ TICK_S = 0.2
 
 
 async def tail(request: Request) -> StreamingResponse:
-    """`where`: SQL over the record's fields. `stream`: only its records. `limit`: how many of the newest records to begin with
-    (0 to 1000, default 50).
+    """`query`: in the search language; `where`: SQL over the record's fields. `stream`: only its records.
+
+    `limit`: how many of the newest records to begin with (0 to 1000, default 50).
     """
     services: NodeServices = request.app.state.services
-    params = known_parameters(request, {"where", "stream", "limit"})
+    params = known_parameters(request, {"query", "where", "stream", "limit"})
     condition = _condition(services, params)
     backlog = limit_of(params, 0, BACKLOG_MAX, BACKLOG_DEFAULT)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -44,6 +46,9 @@ def _condition(services: NodeServices, params: dict[str, str]) -> str | None:
     conditions: list[Expression] = []
     if name := params.get("stream", "").strip():
         conditions += services.follower.catalog.state.stream(name).conditions if name.lower() != LOGS else ()
+    if query := params.get("query"):
+        _, bound = compile_search(query, services.settings.fields)
+        conditions += [bound] if bound is not None else []
     if where := params.get("where"):
         conditions.append(bind_record_filter(where, services.settings.fields))
     whole = conjunction(conditions)
@@ -70,9 +75,15 @@ async def _events(services: NodeServices, condition: str | None, backlog: int) -
             continue
         rows, left_out = await asyncio.to_thread(_select, services, page, condition, ROWS_PER_TICK_MAX)
         if left_out + page.skipped:
-            yield _event("gap", {"skipped": left_out + page.skipped})
+            yield _event("gap", _sampled(len(rows), left_out + page.skipped))
         for row in rows:
             yield _event("row", row)
+
+
+def _sampled(shown: int, skipped: int) -> dict[str, Any]:
+    """What a tail says that cannot show all: of a tick's lines, and so of a second's, about how many are shown."""
+    per_second = round(1 / TICK_S)
+    return {"skipped": skipped, "shown_per_s": shown * per_second, "matched_per_s": (shown + skipped) * per_second}
 
 
 def _event(kind: str, value: dict[str, Any]) -> bytes:

@@ -14,6 +14,8 @@ from tailrace.pipeline.web import serve
 from tailrace.runtime.clock import SystemClock
 from tailrace.serving.past.app import past_routes
 from tailrace.serving.past.read import PastViews
+from tailrace.serving.search.app import search_routes
+from tailrace.serving.search.ground import Searcher
 from tailrace.serving.sql.app import create_query_app
 from tailrace.serving.sql.limits import bound_memory
 from tailrace.states.manifest import ManifestStore
@@ -36,6 +38,7 @@ def run(arguments: RoleArguments) -> None:
         return
     past = PastViews(stream, lake, store, settings.states_dir, settings.fields, settings.query)
     app = create_query_app(stream, lake, settings, views, clock, past_routes(past))
+    app.router.routes += search_routes(Searcher(app.state.engine, stream, settings))
     bound_memory(settings.query)
     try:
         serve(app, socket_path(settings.run_dir, QUERY), lifeline.stop, lifeline.ready)

@@ -14,6 +14,7 @@ export interface PageEntry {
 export const PAGES: readonly PageEntry[] = [
   { id: "overview", label: "Overview", timed: false, load: () => Overview },
   { id: "dashboards", label: "Dashboards", timed: true, load: async () => (await import("./Dashboards.svelte")).default },
+  { id: "explore", label: "Explore", timed: true, load: async () => (await import("./Explore.svelte")).default },
   { id: "alerts", label: "Alerts", timed: false, load: async () => (await import("./Alerts.svelte")).default },
   { id: "pipeline", label: "Pipeline", timed: false, load: async () => (await import("./Pipeline.svelte")).default },
 ];

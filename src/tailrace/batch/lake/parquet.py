@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tailrace.batch.lake.words import KEY, GroupWords, footer_value, group_filter
 from tailrace.runtime.files import sync_folder
 
 _NAMED = re.compile(r".*-[0-9a-f]{16}-([0-9a-f]{8})\.parquet")
@@ -47,7 +48,9 @@ class ParquetStage:
         self._held: list[pa.Table] = []
         self._held_rows = 0
         self._file: Any = None
+        self._handle: Any = None
         self._writer: Any = None
+        self._words: list[GroupWords | None] = []
 
     def write(self, rows: pa.Table) -> None:
         """Columns that the schema has and `rows` has not are null."""
@@ -65,6 +68,7 @@ class ParquetStage:
         self._flush()
         if self._writer is None:
             return 0
+        self._writer.add_key_value_metadata({KEY: footer_value(self._words)})
         self._writer.close()
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -89,10 +93,23 @@ class ParquetStage:
         self._held_rows = 0
         if self._writer is None:
             self._file = _Summed(self.path)
-            self._writer = pq.ParquetWriter(self._file, group.schema, **writer_options(group))
+            # The writer counts what goes through this handle, so all of it does.
+            self._handle = pa.PythonFile(self._file, mode="w")
+            self._writer = pq.ParquetWriter(self._handle, group.schema, **writer_options(group))
         elif group.schema != self._writer.schema:
             group = group.cast(self._writer.schema)
         self._writer.write_table(group, row_group_size=ROWS_PER_GROUP)
+        self._write_filter(group)
+
+    def _write_filter(self, group: pa.Table) -> None:
+        """Right after the group's pages, where nothing but the footer's own key points to."""
+        made = group_filter(group)
+        if made is None:
+            self._words.append(None)
+            return
+        bits, log2_bits = made
+        self._words.append(GroupWords(self._handle.tell(), log2_bits))
+        self._handle.write(bits)
 
 
 class _Summed(io.FileIO):

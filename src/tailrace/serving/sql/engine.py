@@ -139,6 +139,19 @@ class SqlEngine:
     def _known(self) -> list[str]:
         return sorted({LOGS, *self._views.names(), *self._views.streams()})
 
+    @property
+    def cache(self) -> BlockCache:
+        """Of the stream's part; shared by all that reads it."""
+        return self._cache
+
+    @property
+    def lake(self) -> Lake:
+        return self._lake
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """A connection behind the same lock, for statements that are ours. The caller closes it."""
+        return self._root.cursor()
+
     def close(self) -> None:
         self._root.close()
 

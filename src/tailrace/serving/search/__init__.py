@@ -1,0 +1,1 @@
+"""The search language, and what Explore asks with it: pages of records, histograms, fields, values, differences."""
