@@ -5,6 +5,14 @@ import { poll } from "../api/poll.ts";
 import type { Mark } from "../charts/timeChart.ts";
 import { parseInstant } from "../format/time.ts";
 
+interface Change {
+  readonly at: string;
+  readonly rule: string;
+  readonly title: string;
+  readonly key: Readonly<Record<string, string | null>>;
+  readonly to: string;
+}
+
 interface Told {
   readonly at: string;
   readonly kind: string;
@@ -30,11 +38,9 @@ export class Marks {
           const { from, to } = range();
           const query = { from: new Date(from).toISOString(), ...(to === null ? {} : { to: new Date(to).toISOString() }) };
           try {
-            const { annotations } = await getJson<{ annotations: readonly Told[] }>("v1/annotations", query, signal);
-            this.list = annotations.filter(({ kind }) => shown.includes(kind)).flatMap(({ at, kind, text }) => {
-              const ms = parseInstant(at);
-              return ms === null ? [] : [{ at: ms, kind, text: `${kind}: ${text}` }];
-            });
+            const told = await getJson<{ annotations: readonly Told[] }>("v1/annotations", query, signal);
+            const fired = shown.includes("alert") ? await getJson<{ history: readonly Change[] }>("v1/alerts/history", {}, signal) : { history: [] };
+            this.list = [...told.annotations.filter(({ kind }) => shown.includes(kind)).flatMap(markOf), ...fired.history.filter(({ to }) => to === "firing").flatMap(markOfAlert)].sort((a, b) => a.at - b.at);
           } catch {
             // Charts without marks are still right; the next round asks again.
           }
@@ -43,4 +49,15 @@ export class Marks {
       return () => running.stop();
     });
   }
+}
+
+function markOf({ at, kind, text }: Told): Mark[] {
+  const ms = parseInstant(at);
+  return ms === null ? [] : [{ at: ms, kind, text: `${kind}: ${text}` }];
+}
+
+function markOfAlert({ at, title, key }: Change): Mark[] {
+  const ms = parseInstant(at);
+  const of = Object.values(key).filter((value) => value !== null).join(", ");
+  return ms === null ? [] : [{ at: ms, kind: "alert", text: `alert: ${title}${of === "" ? "" : `, ${of}`}` }];
 }
