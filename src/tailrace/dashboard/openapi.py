@@ -43,6 +43,17 @@ _TOTAL = _parameter("total", "query", "all windows merged into one row a key", T
 _WHERE = _parameter("where", "query", "SQL condition over the view's keys")
 
 
+_PRODUCER = _parameter(
+    "Tailrace-Producer",
+    "header",
+    "ID;EPOCH;N of this post: a retry with the same value is stored once",
+    {"type": "string", "pattern": r"^[!-:<-~]{1,256};[0-9]{1,18};[0-9]{1,18}$"},
+)
+_ENCODING = _parameter(
+    "Content-Encoding", "header", "how the body is compressed", {"enum": ["", "gzip", "zstd", "identity"]}
+)
+
+
 def _operation(
     summary: str,
     parameters: list[dict[str, Any]] | None = None,
@@ -115,25 +126,45 @@ def _ingest_paths() -> dict[str, Any]:
                         "unit of a response time at the end of access log lines",
                         {"enum": ["", "s", "ms", "us"]},
                     ),
-                    _parameter(
-                        "Tailrace-Producer",
-                        "header",
-                        "ID;EPOCH;N of this post: a retry with the same value is stored once",
-                        {"type": "string", "pattern": r"^[!-:<-~]{1,256};[0-9]{1,18};[0-9]{1,18}$"},
-                    ),
-                    _parameter(
-                        "Content-Encoding",
-                        "header",
-                        "how the body is compressed",
-                        {"enum": ["", "gzip", "zstd", "identity"]},
-                    ),
+                    _PRODUCER,
+                    _ENCODING,
                 ],
                 _json(named("Receipt")),
                 ("413", "429"),
                 body=_body(_BINARY, required=True, application_x_ndjson=_BINARY, text_plain=_BINARY),
             )
         },
+        "/v1/otlp/v1/logs": {"post": _otlp()},
     }
+
+
+def _otlp() -> dict[str, Any]:
+    """OTLP/HTTP 1: answers in the type of the request, errors as google.rpc.Status."""
+    operation = _operation(
+        "Take in OpenTelemetry logs, an ExportLogsServiceRequest; answers once they are durable",
+        [
+            _parameter("key", "query", "partition key of all records, 256 bytes at most"),
+            _parameter("key_field", "query", "field that is the partition key"),
+            _PRODUCER,
+            _ENCODING,
+        ],
+        body=_body(named("OtlpLogs"), required=True, application_x_protobuf=_BINARY),
+    )
+    said = {code: _EVERYWHERE.get(code) or _SAID[code] for code in ("400", "413", "429", "503")}
+    said |= {"415": "neither protobuf nor JSON"}
+    operation["responses"] = {
+        "200": {
+            "description": "stored; records that became dead letters are told as rejected",
+            "content": _otlp_content(named("OtlpAnswer")),
+        },
+        "403": operation["responses"]["403"],
+        **{code: {"description": text, "content": _otlp_content(named("OtlpStatus"))} for code, text in said.items()},
+    }
+    return operation
+
+
+def _otlp_content(schema: Schema) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}, "application/x-protobuf": {"schema": _BINARY}}
 
 
 def _view_paths() -> dict[str, Any]:
