@@ -20,6 +20,7 @@ from tailrace.errors import Corrupt, Invalid, TooLarge
 from tailrace.model.window import iso
 from tailrace.serving.pin import Pinned
 from tailrace.serving.sources import BatchSource, batch_sources, from_what_is_kept
+from tailrace.serving.view_query import ROWS_MAX, ViewQuery
 from tailrace.states.manifest import ViewStates
 from tailrace.states.octaves import OCTAVES
 from tailrace.states.segment import Segment, checked_file
@@ -30,35 +31,13 @@ from tailrace.views.dialects.duckdb.engine import open_engine, rows_as_arrow
 from tailrace.views.dialects.duckdb.hop import Hop, hop_of
 from tailrace.views.dialects.duckdb.quantiles import OCTAVE, octave_of
 
-ROWS_MAX = 50_000
-"""Rows of one answer, unless asked for fewer."""
+__all__ = ["ROWS_MAX", "Merger", "ViewAnswer", "ViewQuery", "check_step", "data_range", "rows_of"]
+
 STEP_DAYS_MAX = 3650
 HOPS_MAX = 5_000_000
 """Hopping windows of all keys that are computed for one answer; what a limit leaves out does not count."""
 HOP_ROWS_MAX = 50_000_000
 """Rows of bins or of registers that these may hold, by an estimate from above: some gigabytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class ViewQuery:
-    """What is asked of a view. Times in microseconds; windows that start in [from_us, to_us).
-
-    `step_us`: coarser windows, a multiple of the view's. `over_us`: hopping windows of this length, one beginning every step, each of
-    all its data. `total`: all windows merged to one row a key. `top`: (column, n): the n
-    largest keys by that column, all others merged exactly into one row. `top_key`: rank by this key column alone, the others keep
-    their other keys. `where`: SQL over the key columns. `columns`: the numbers that are wanted (None: all); what is not costs nothing.
-    """
-
-    from_us: int | None = None
-    to_us: int | None = None
-    step_us: int | None = None
-    over_us: int | None = None
-    total: bool = False
-    where: str | None = None
-    top: tuple[str, int] | None = None
-    top_key: str | None = None
-    columns: tuple[str, ...] | None = None
-    limit: int = ROWS_MAX
 
 
 @dataclass(frozen=True, slots=True)
