@@ -190,6 +190,12 @@ def test_help_needs_none_of_the_heavy_libraries() -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_the_package_runs_as_the_program() -> None:
+    done = subprocess.run([sys.executable, "-m", "tailrace", "version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("tailrace ")
+    assert subprocess.run([sys.executable, "-m", "tailrace", "nothing"], capture_output=True).returncode == 2
+
+
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     done = subprocess.run(
         f"{sys.executable} -m tailrace.cli.main version --json | true; echo ${{PIPESTATUS[0]}}",

@@ -36,6 +36,7 @@ async def test_an_unforeseen_error_has_the_shape_and_keeps_its_text() -> None:
     assert answer.json()["error"]["code"] == "internal"
     assert "report" in answer.json()["error"]["hint"]
     assert "everybody" not in answer.text
+    assert answer.headers["connection"] == "close"
 
 
 @pytest.mark.anyio

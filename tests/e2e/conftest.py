@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 
 from tailrace.testing.node import RunningNode
+from tests.e2e.nodes import quick_node
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = """
-[stream]
-seal_interval_ms = 500
-[batch]
-interval_ms = 1000
-"""
-"""Epochs and cycles short enough that a test need not wait for them."""
 
 
 @pytest.fixture(scope="session")
@@ -31,14 +25,5 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    folder = tmp_path_factory.mktemp("node")
-    config = folder / "tailrace.toml"
-    config.write_text(QUICK)
-    (folder / "views").mkdir()
-    running = RunningNode(folder / "data", config=config)
-    try:
-        running.start()
+    with quick_node(tmp_path_factory.mktemp("node")) as running:
         yield running
-        running.stop()
-    finally:
-        running.kill_all()

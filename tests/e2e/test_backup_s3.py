@@ -12,7 +12,7 @@ import pytest
 
 from tailrace.config.settings import Settings
 from tailrace.testing.node import RunningNode
-from tests.e2e.conftest import QUICK
+from tests.e2e.nodes import QUICK
 from tests.e2e.object_store import BUCKET, SECRET, ObjectStore, object_store
 from tests.e2e.test_backup import Load, load_answer, tailrace, until_moved
 from tests.e2e.waiting import count_of, until, until_covered

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tailrace.testing.node import RunningNode
-from tests.e2e.conftest import QUICK
+from tests.e2e.nodes import QUICK
 from tests.e2e.waiting import until, until_covered
 
 FORMATS = r"""

@@ -56,6 +56,11 @@ SENSIBLE = {
     "verdict": "malformed",
 }
 """Values that a schema cannot describe."""
+OTLP_RECORD: dict[str, Any] = {
+    "resourceLogs": [
+        {"scopeLogs": [{"logRecords": [{"timeUnixNano": "1775037600000000000", "body": {"stringValue": "x"}}]}]}
+    ]
+}
 
 
 @dataclass
@@ -111,6 +116,8 @@ class Surface:
         assert not unknown, f"{case.method} {case.path} answers what the document does not name: {unknown}"
         if case.path == "/v1/logs":
             self.acknowledged += answer["accepted"] + answer["dead_lettered_total"]
+        elif case.path == "/v1/otlp/v1/logs" and case.body is OTLP_RECORD:
+            self.acknowledged += 1
         elif case.path == "/v1/deadletters/redrive":
             self.acknowledged += answer["accepted"]
 
@@ -148,6 +155,10 @@ class Surface:
             case.headers.pop("Content-Encoding", None)
             case.query.pop("format", None)
             case.body = b'{"timestamp":"2026-04-01T10:00:00Z","endpoint":"/b","status":200}\nnothing'
+        elif case.path == "/v1/otlp/v1/logs" and case.media_type == "application/json":
+            case.headers.pop("Content-Encoding", None)
+            case.headers.pop("Tailrace-Producer", None)
+            case.body = OTLP_RECORD
 
 
 def main(arguments: list[str]) -> int:

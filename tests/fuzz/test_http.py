@@ -14,7 +14,7 @@ import pytest
 
 from tailrace.dashboard.openapi import document
 from tailrace.testing.node import RunningNode
-from tests.e2e.conftest import QUICK
+from tests.e2e.nodes import QUICK
 from tests.e2e.waiting import until
 
 pytest.importorskip("schemathesis", reason="schemathesis is not installed; `make setup` installs it")

@@ -10,13 +10,10 @@ import pytest
 from botocore.config import Config
 
 from tailrace.testing.node import RunningNode
+from tests.e2e.nodes import quick_node
 
 KEY_ID, SECRET, ACCOUNT = "AKIATAILRACE", "a-secret-that-only-the-tests-know", "123456789012"
 SETTINGS = f"""
-[stream]
-seal_interval_ms = 500
-[batch]
-interval_ms = 1000
 [kinesis]
 account_id = "{ACCOUNT}"
 id_field = "event_id"
@@ -31,17 +28,8 @@ secret = "another-secret-of-the-tests"
 
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    folder = tmp_path_factory.mktemp("kinesis")
-    config = folder / "tailrace.toml"
-    config.write_text(SETTINGS)
-    (folder / "views").mkdir()
-    running = RunningNode(folder / "data", config=config)
-    try:
-        running.start()
+    with quick_node(tmp_path_factory.mktemp("kinesis"), SETTINGS) as running:
         yield running
-        running.stop()
-    finally:
-        running.kill_all()
 
 
 def client_of(port: int, key_id: str = KEY_ID, secret: str = SECRET, **config: Any) -> Any:

@@ -220,6 +220,26 @@ def test_json_lines_by_what_stands_in_them(tmp_path: Path) -> None:
     assert (len(base), base.skipped, set(base.took), set(base.services)) == (100, 2, {250.0}, {"shop"})
 
 
+def test_an_array_of_objects_is_read_as_its_lines_are(tmp_path: Path) -> None:
+    rows = [{"url": f"/a/{n}", "status": 200, "ms": n} for n in range(30)]
+    lines, array = tmp_path / "lines", tmp_path / "array"
+    lines.write_text("\n".join(map(json.dumps, rows)) + "\n5\n")
+    array.write_text(json.dumps([*rows, 5], indent=1))
+    one, other = read_base(lines), read_base(array)
+    assert (other.what, other.skipped, len(other)) == ("JSON array", 1, 30)
+    assert (one.paths, one.statuses, one.columns) == (other.paths, other.statuses, other.columns)
+
+
+def test_a_column_that_is_not_what_it_looked_like_at_first_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.csv"
+    good = [f"2026-01-01T00:00:{n % 60:02d}Z,/a,200" for n in range(500)]
+    path.write_text("\n".join(["when,url,code", *good, *(f"{n}?,/a,200" for n in range(200))]) + "\n")
+    assert read_base(path).fits["time"] == pytest.approx(500 / 700)
+    path.write_text("\n".join(["when,url,code", *good, *(f"{n}?,/a,200" for n in range(900))]) + "\n")
+    with pytest.raises(Invalid, match="`when` was taken for the time, but only 36%"):
+        read_base(path)
+
+
 def test_rpc_timings_are_an_endpoint_a_column(tmp_path: Path) -> None:
     path = tmp_path / "rpc.csv"
     path.write_text(
@@ -233,7 +253,18 @@ def test_rpc_timings_are_an_endpoint_a_column(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("", "no lines"), ("just\nwords\n", "no requests"), ("a,b\n1,x\n", "no requests")]
+    ("text", "says"),
+    [
+        ("", "no lines"),
+        ("just\nwords\n", "no requests"),
+        ("a,b\n1,x\n", "no requests"),
+        ("a,b,c,d\n1,2,3,4\n5,6,7,8\n", "0 of them are named as an RPC or a time"),
+        ("1,2,3,4\n5,6,7,8\n", "2 rows of 4 columns of numbers|1 rows of 4 columns of numbers"),
+        ("shop_find,shop_list,Latency\n3,-4,7\n", "`shop_list` has values below zero"),
+        ("words,things,stuff,rest\nx,y,z,u\n", "read as table"),
+        ('[{"url": "/a"},', "begins as a JSON array and is none"),
+        ("[\n1, 2]", "no requests"),
+    ],
 )
 def test_what_is_no_log_is_an_error(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "x"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import http.server
 import json
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -247,6 +249,9 @@ def test_a_record_is_given_to_the_library_once_however_long_the_broker_takes(mon
         ("--since 1d", "never reach now"),
         ("--since 1h --speed 100x --duration 10m", "beyond now"),
         ("--duration soon", "is not a duration"),
+        ("--duration 0s", "sends nothing"),
+        ("--since 1h --speed 100x --duration 0s", "sends nothing"),
+        ("--to kinesis://logs --endpoint-url localhost:1", "is no endpoint"),
         ("--profile /nowhere.toml", "tailrace profile learn"),
         ("--base /nowhere.log", "give a log file"),
         ("--endpoint-url http://127.0.0.1:1", "is for kinesis://"),
@@ -261,6 +266,27 @@ def test_what_cannot_be_is_wrong_usage_and_says_why(
         given = ["--to", "http://127.0.0.1:9"]
     assert main(["produce", *given, *words.split(), "--manifest", str(tmp_path / "m")]) == 2
     assert says in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_endpoint_where_nobody_listens_is_named_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:  # nobody else gets the port, and nobody answers at it
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        words = f"--to kinesis://logs --endpoint-url http://127.0.0.1:{port} --no-manifest --duration 1s"
+        assert main(["produce", *words.split()]) == 3
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"`127.0.0.1`, port {port}: Connection refused" in said
+    assert "--endpoint-url" in said
+
+
+def test_what_the_system_said_is_told_with_what_boto_says() -> None:
+    class Client:
+        def put_records(self, **_: Any) -> Any:
+            refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+            raise botocore.exceptions.EndpointConnectionError(endpoint_url="http://h:1/", error=refused)
+
+    with pytest.raises(Retry, match='"http://h:1/": Connection refused'):
+        _KinesisLink(Client(), "logs").send(Parcel(0, post([b"a"], ["k"])), NEVER)
 
 
 def test_a_base_file_of_another_kind_says_what_it_may_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tailrace.model.fields import DEFAULT_FIELDS
 from tailrace.runtime.checked_files import file_checksum
 from tailrace.serving.merge import Merger, ViewQuery, rows_of
 from tailrace.states.compaction import compact, merge_segments, roll_up
+from tailrace.states.octaves import OCTAVES
 from tailrace.states.retention import let_go
 from tailrace.states.segment import Segment, write_batch_segment
 from tailrace.views import CompiledView, compile_view
@@ -97,6 +100,42 @@ def test_levels_change_no_answer(
     query = ViewQuery(from_us, to_us, step_us=step and step * 10 * S, total=total and not step)
     assert asked(tmp_path, VIEW, mixed, query) == asked(tmp_path, VIEW, plain, query)
     assert sum(segment.records for segment in mixed) == sum(map(len, parts))
+
+
+WIDE = compile_view(
+    """CREATE VIEW w AS SELECT time_bucket(INTERVAL '1 minute', timestamp) AS window_start, endpoint,
+    quantile(response_ms, 0) AS least, quantile(response_ms, 0.5) AS p50, quantile(response_ms, 0.99) AS p99,
+    quantile(response_ms, 1) AS most, quantile(status - 300, 0.3) AS below_zero FROM logs GROUP BY ALL""",
+    DEFAULT_FIELDS,
+)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32), top=st.sampled_from([None, ("p50", 1)]), step=st.sampled_from([HOUR, DAY]))
+def test_quantiles_of_many_bins_are_those_of_every_window(
+    tmp_path: Path, engine: Engine, seed: int, top: tuple[str, int] | None, step: int
+) -> None:
+    chance = random.Random(seed)
+    lines = [
+        Record(
+            at_us=chance.randrange(2 * DAY),
+            endpoint=chance.choice(["/a", "/b", None]),
+            response_ms=Decimal(round(chance.lognormvariate(8, 2))).scaleb(-3),
+            status=chance.randrange(100, 600),
+        )
+        for _ in range(600)
+    ]
+    fine = engine.partial(WIDE, lines)
+    plain = write_batch_segment(tmp_path, WIDE.version, SHARD, (1, 1), 600, fine, window_us=WIDE.window_us)
+    levels = roll_up(tmp_path, WIDE, plain, fine)
+    assert all(OCTAVES in level.files for level in levels.rollups)
+    # One that an earlier version has written has the bins alone.
+    bare = [structs.replace(x, files={n: f for n, f in x.files.items() if n != OCTAVES}) for x in levels.levels()]
+    earlier = structs.replace(levels.with_levels(bare), id="earlier")
+    query = ViewQuery(step_us=step, top=top)
+    twice = asked(tmp_path, WIDE, (plain, structs.replace(plain, id="b")), query)
+    assert asked(tmp_path, WIDE, (levels, earlier), query) == twice
+    assert asked(tmp_path, WIDE, (levels,), query) == asked(tmp_path, WIDE, (plain,), query)
 
 
 def test_coarse_questions_read_coarse_windows(tmp_path: Path, engine: Engine) -> None:

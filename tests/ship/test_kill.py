@@ -100,7 +100,7 @@ def test_kills_lose_and_double_nothing(tmp_path: Path) -> None:
         renamed.path.touch()
         copied.path.touch()
         first = ship(node, tmp_path, "--once")  # what is put aside before the first run is not asked for
-        assert first.wait(60) == 0, first.communicate()
+        assert first.wait(240) == 0, first.communicate()
         first.communicate()
         with renamed, copied:
             for _ in range(KILLS):
@@ -113,7 +113,7 @@ def test_kills_lose_and_double_nothing(tmp_path: Path) -> None:
                 print(shipping.communicate()[1].decode())
         node.fault = lambda: ""
         last = ship(node, tmp_path, "--once", "--json")
-        out, err = last.communicate(timeout=120)
+        out, err = last.communicate(timeout=240)
         assert last.returncode == 0, (out, err)
         assert node.wrong == []
         expected, found = renamed.lines() + copied.lines(), Counter(node.lines)
@@ -130,7 +130,7 @@ def test_it_ends_gracefully(tmp_path: Path) -> None:
             assert shipping.poll() is None, shipping.communicate()
             time.sleep(0.01)
         shipping.send_signal(signal.SIGTERM)
-        out, err = shipping.communicate(timeout=60)
+        out, err = shipping.communicate(timeout=240)
         assert (shipping.returncode, b'"accepted": 100' in out) == (0, True), (out, err)
         again = ship(node, tmp_path, "--once")
         assert again.wait(60) == 0
@@ -146,7 +146,7 @@ def test_a_pipe_is_shipped_to_its_end(tmp_path: Path) -> None:
             [sys.executable, "-m", "tailrace.cli.main", *words],
             input=b"\n".join(lines),
             capture_output=True,
-            timeout=60,
+            timeout=240,
         )
         assert shipping.returncode == 0, shipping
         assert node.lines == lines

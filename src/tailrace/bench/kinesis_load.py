@@ -8,16 +8,14 @@ from __future__ import annotations
 import argparse
 import base64
 import json
-import resource
-import sys
-import threading
 import time
-from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from tailrace.bench.lines import LINE_BYTES, freshen, pool
+from tailrace.bench.lines import freshen, pool
 from tailrace.bench.load import Connection
+from tailrace.bench.tallies import Tally, run_load
 
 RECORDS = 500
 _BODIES = 120
@@ -27,14 +25,6 @@ _HEADERS = (
     "Authorization: AWS4-HMAC-SHA256 Credential=AKID/20261123/us-east-1/kinesis/aws4_request, "
     "SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature=" + "0" * 64 + "\r\n"
 )
-
-
-@dataclass(slots=True)
-class _Tally:
-    requests: int = 0
-    retries: int = 0
-    ack_s: list[float] = field(default_factory=list)
-    failure: str = ""
 
 
 def body_of(lines: list[bytes]) -> bytes:
@@ -54,10 +44,10 @@ def bodies() -> list[bytes]:
     return made
 
 
-def drive(port: int, made: list[bytes], requests: int, tally: _Tally) -> None:
+def drive(port: int, made: list[bytes], requests: int, tally: Tally) -> None:
     connection = Connection(port)
-    while tally.requests < requests:
-        body = made[tally.requests % len(made)]
+    while tally.posts < requests:
+        body = made[tally.posts % len(made)]
         started_s = time.monotonic()
         while True:
             status, wait_s = connection.send("/", _HEADERS, memoryview(body))
@@ -69,7 +59,7 @@ def drive(port: int, made: list[bytes], requests: int, tally: _Tally) -> None:
             tally.retries += 1
             time.sleep(wait_s or 0.05)
         tally.ack_s.append(time.monotonic() - started_s)
-        tally.requests += 1
+        tally.posts += 1
     connection.close()
 
 
@@ -80,35 +70,8 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=4)
     options = parser.parse_args()
     made, each = bodies(), -(-options.lines // (RECORDS * options.connections))
-    tallies = [_Tally() for _ in range(options.connections)]
-    print("ready", flush=True)
-    sys.stdin.readline()
-    before, started_s = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
-    threads = [
-        threading.Thread(target=drive, args=(options.port, made[n :: options.connections], each, tally))
-        for n, tally in enumerate(tallies)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    failures = [tally.failure for tally in tallies if tally.failure]
-    if failures:
-        raise SystemExit("\n".join(failures))
-    seconds, after = time.monotonic() - started_s, resource.getrusage(resource.RUSAGE_SELF)
-    acks = sorted(s for tally in tallies for s in tally.ack_s)
-    done = sum(tally.requests for tally in tallies) * RECORDS
-    found = {
-        "lines": done,
-        "bytes": done * LINE_BYTES,
-        "seconds": seconds,
-        "retries": sum(tally.retries for tally in tallies),
-        "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "ack_p50_ms": 1000 * acks[len(acks) // 2],
-        "ack_p99_ms": 1000 * acks[min(len(acks) - 1, len(acks) * 99 // 100)],
-        "ack_max_ms": 1000 * acks[-1],
-    }
-    print(json.dumps(found))
+    drives = [partial(drive, options.port, made[n :: options.connections], each) for n in range(options.connections)]
+    run_load(drives, RECORDS)
 
 
 if __name__ == "__main__":

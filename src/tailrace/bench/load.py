@@ -11,29 +11,16 @@ Raw sockets, keep-alive, one thread a connection. A post is repeated (429, 503, 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import resource
 import socket
-import sys
-import threading
 import time
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tailrace.bench.lines import LINE_BYTES, SPREAD_MS, freshen, mark, pool
-
-
-@dataclass(slots=True)
-class Tally:
-    """What one connection has done so far."""
-
-    posts: int = 0
-    retries: int = 0
-    ack_s: list[float] = field(default_factory=list)
-    failure: str = ""
+from tailrace.bench.lines import SPREAD_MS, freshen, mark, pool
+from tailrace.bench.tallies import Tally, run_load
 
 
 class Connection:
@@ -91,10 +78,9 @@ def _some(connection: socket.socket) -> bytes:
     return part
 
 
-def drive(
-    number: int, options: argparse.Namespace, bodies: list[Any], posts: int, stop_at_s: float, tally: Tally
-) -> None:
+def drive(number: int, options: argparse.Namespace, bodies: list[Any], posts: int, tally: Tally) -> None:
     """Post until `posts` are acknowledged or the time is up; a post that was begun is finished."""
+    stop_at_s = time.monotonic() + options.seconds if options.seconds else float("inf")
     chance = np.random.default_rng(number)
     connection = Connection(options.port)
     name = f"bench-{os.getpid()}-{number}"
@@ -136,44 +122,9 @@ def main() -> None:
     each = max(1, 20 // options.connections)
     bodies = pool(each * options.connections, options.lines_per_post, options.seed, options.endpoints)
     posts = -(-options.lines // options.lines_per_post) if options.lines else 1 << 60
-    tallies = [Tally() for _ in range(options.connections)]
     shares = [posts // options.connections + (n < posts % options.connections) for n in range(options.connections)]
-    print("ready", flush=True)
-    sys.stdin.readline()
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    started_s = time.monotonic()
-    stop_at_s = started_s + options.seconds if options.seconds else float("inf")
-    threads = [
-        threading.Thread(
-            target=drive, args=(n, options, bodies[n :: options.connections], shares[n], stop_at_s, tallies[n])
-        )
-        for n in range(options.connections)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    failures = [tally.failure for tally in tallies if tally.failure]
-    if failures:
-        raise SystemExit("\n".join(failures))
-    seconds = time.monotonic() - started_s
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    acks = sorted(s for tally in tallies for s in tally.ack_s)
-    done = sum(tally.posts for tally in tallies)
-    print(
-        json.dumps(
-            {
-                "lines": done * options.lines_per_post,
-                "bytes": done * options.lines_per_post * LINE_BYTES,
-                "seconds": seconds,
-                "retries": sum(tally.retries for tally in tallies),
-                "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-                "ack_p50_ms": 1000 * acks[len(acks) // 2],
-                "ack_p99_ms": 1000 * acks[min(len(acks) - 1, len(acks) * 99 // 100)],
-                "ack_max_ms": 1000 * acks[-1],
-            }
-        )
-    )
+    drives = [partial(drive, n, options, bodies[n :: options.connections], share) for n, share in enumerate(shares)]
+    run_load(drives, options.lines_per_post)
 
 
 def arguments() -> argparse.Namespace:

@@ -65,6 +65,10 @@ def plan(asked: Asked) -> Planned:
     if asked.endpoint_url and kind != "kinesis":
         raise Invalid("`--endpoint-url` is for kinesis://", hint="name the node with --to")
     profile = _profile(asked)
+    if kind == "kinesis" and asked.endpoint_url:
+        from tailrace.producers.sinks.kinesis import check_answers
+
+        check_answers(asked.endpoint_url)
     since_us, speed, length_us = _times(asked)
     slots = slots_of(length_us)
     events = events_of(asked.scenario, length_us * speed / 1e6, profile)
@@ -101,15 +105,22 @@ def _times(asked: Asked) -> tuple[int, float, int]:
     if asked.since is None:
         if speed != 1:
             raise Invalid("`--speed` is for filling history", hint="add --since 30d")
-        return 0, 1.0, duration_us(asked.duration or "1m")
+        return 0, 1.0, _length_us(asked.duration or "1m")
     since_us = duration_us(asked.since)
     if speed <= 1 and asked.duration is None:
         raise Invalid("event time would never reach now", hint="add --speed 1000x, or --duration")
     # Event time catches up with now after as long as it takes to make up for `since` at the speed that it gains.
-    length_us = duration_us(asked.duration) if asked.duration else round(since_us / (speed - 1))
+    length_us = _length_us(asked.duration) if asked.duration else round(since_us / (speed - 1))
     if asked.duration and length_us * (speed - 1) > since_us:
         raise Invalid("event times would go beyond now", hint="make --duration or --speed smaller")
     return since_us, speed, max(length_us, 1)
+
+
+def _length_us(duration: str) -> int:
+    length_us = duration_us(duration)
+    if length_us < 1_000:
+        raise Invalid(f"a run of `{duration}` sends nothing", hint="write --duration 10s, for example")
+    return length_us
 
 
 def ledger_of(client: Client) -> dict[str, int] | None:

@@ -21,7 +21,10 @@ app = typer.Typer(help="What traffic is like: learned from a log, and compared."
 @ending_with_reader
 def learn(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="An access log, JSON lines, CSV, or RPC times in ms; plain or .gz.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="An access log, JSON lines or an array, CSV, or RPC times in ms; plain or .gz."
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -65,12 +68,16 @@ def learn(
         print_json(
             {
                 "what": base.what, "requests": len(base), "skipped": base.skipped, "columns": base.columns,
+                "fits": {role: round(share, 4) for role, share in base.fits.items()},
                 "endpoints": len(learned.profile.endpoints), "times_known": learned.times_known,
                 "output": str(output) if output else None, "profile": text if output is None else None,
             }
         )  # fmt: skip
         return
-    columns = ", ".join(f"{role} = {name}" for role, name in base.columns.items())
+    columns = ", ".join(
+        f"{role} = {name}" + (f" {base.fits[role]:.0%}" if base.fits.get(role, 1.0) < 1 else "")
+        for role, name in base.columns.items()
+    )
     visits = "learned" if learned.profile.sessions else "not told: times or addresses are missing"
     told = [
         f"{base.what}: {len(base):,} requests, {base.skipped:,} rows left out ({columns})",

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from tailrace.model.line_format import Multiline
     from tailrace.producers.ship.shipper import Shipped, Shipper
     from tailrace.producers.ship.standard_input import PipeShipper
+    from tailrace.runtime.clock import Clock
 
+JSON_S = 5.0
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 COMPRESSIONS = ("auto", "none", "gzip", "zstd")
 
@@ -102,6 +104,8 @@ def ship(
     journalctl -f -o json | tailrace ship - --format journal
     ```
 
+    With `--json`, without `--once`: a line of JSON every five seconds, each with the totals so far, the last one at the end.
+
     Exit codes: 0 all that was read is acknowledged, or stopped; 1 something on the way was lost, with its place, or with `--once`
     a file could not be read; 2 wrong usage, or the node refuses the posts; 3 with `--once`, the node cannot be reached.
     """
@@ -137,7 +141,7 @@ def ship(
     before = {number: signal.signal(number, lambda number, frame: shipper.stop.set()) for number in ENDING}
     try:
         with console(stderr=True).status("looking at the files") as status:
-            shipped = shipper.run(_watch(status))
+            shipped = shipper.run(_watch(status, clock if as_json and not once else None))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -198,8 +202,16 @@ def _teller() -> Callable[[str], None]:
     return tell
 
 
-def _watch(status: Status) -> Callable[[Shipped], None]:
+def _watch(status: Status, clock: Clock | None) -> Callable[[Shipped], None]:
+    """With a clock: also a line of JSON every few seconds."""
+    told_s = clock.monotonic_s() if clock else 0.0
+
     def watch(shipped: Shipped) -> None:
+        nonlocal told_s
+        if clock and clock.monotonic_s() - told_s >= JSON_S:
+            told_s = clock.monotonic_s()
+            with to_reader():
+                print_json(shipped.as_json())
         text = (
             f"{shipped.accepted + shipped.dead_lettered:,} lines   {shipped.bytes_acked / 1e6:,.1f} MB   "
             f"{shipped.files} files   behind {shipped.bytes_behind / 1e6:,.1f} MB   {shipped.retries:,} retries"

@@ -61,12 +61,18 @@ def limit_of(params: Mapping[str, str], least: int, most: int, default: int, mea
 
 
 async def error_response(request: Request, error: Exception) -> Response:
-    """For Starlette's exception handlers. What nobody foresaw is told as an internal error, without its text."""
+    """For Starlette's exception handlers. What nobody foresaw is told as an internal error, without its text.
+
+    uvicorn closes the connection after such an error; the answer says so, so that nobody sends the next request on it.
+    """
+    unforeseen = not isinstance(error, TailraceError)
     if not isinstance(error, TailraceError):
         error = InternalError(
             "the node failed at this request", hint="please report it, with the end of the node's log"
         )
     response = json_response(error.as_json(), error.http_status)
+    if unforeseen:
+        response.headers["Connection"] = "close"
     if isinstance(error, Unavailable):
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response

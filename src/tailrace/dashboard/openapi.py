@@ -10,7 +10,7 @@ from typing import Any
 from tailrace import __version__
 from tailrace.dashboard.openapi_alerts import alert_operations
 from tailrace.dashboard.openapi_boards import BOARD_SCHEMAS, board_paths
-from tailrace.dashboard.openapi_parts import BINARY, as_json, body_of, operation, parameter, whole
+from tailrace.dashboard.openapi_parts import BINARY, EVERYWHERE, SAID, as_json, body_of, operation, parameter, whole
 from tailrace.dashboard.openapi_schemas import COUNT, SCHEMAS, TEXT, TRUTH, Schema, listed, named, record
 from tailrace.dashboard.openapi_search import search_schemas
 
@@ -20,6 +20,15 @@ _TO = parameter("to", "query", "windows that start before this instant")
 _STEP = parameter("step", "query", "coarser windows, e.g. 1m; a multiple of the view's, 3650d at most", _DURATION)
 _TOTAL = parameter("total", "query", "all windows merged into one row a key", TRUTH)
 _WHERE = parameter("where", "query", "SQL condition over the view's keys")
+_PRODUCER = parameter(
+    "Tailrace-Producer",
+    "header",
+    "ID;EPOCH;N of this post: a retry with the same value is stored once",
+    {"type": "string", "pattern": r"^[!-:<-~]{1,256};[0-9]{1,18};[0-9]{1,18}$"},
+)
+_ENCODING = parameter(
+    "Content-Encoding", "header", "how the body is compressed", {"enum": ["", "gzip", "zstd", "identity"]}
+)
 
 
 def document() -> dict[str, Any]:
@@ -66,25 +75,45 @@ def _ingest_paths() -> dict[str, Any]:
                         "unit of a response time at the end of access log lines",
                         {"enum": ["", "s", "ms", "us"]},
                     ),
-                    parameter(
-                        "Tailrace-Producer",
-                        "header",
-                        "ID;EPOCH;N of this post: a retry with the same value is stored once",
-                        {"type": "string", "pattern": r"^[!-:<-~]{1,256};[0-9]{1,18};[0-9]{1,18}$"},
-                    ),
-                    parameter(
-                        "Content-Encoding",
-                        "header",
-                        "how the body is compressed",
-                        {"enum": ["", "gzip", "zstd", "identity"]},
-                    ),
+                    _PRODUCER,
+                    _ENCODING,
                 ],
                 as_json(named("Receipt")),
                 ("413", "429"),
                 body=body_of(BINARY, required=True, application_x_ndjson=BINARY, text_plain=BINARY),
             )
         },
+        "/v1/otlp/v1/logs": {"post": _otlp()},
     }
+
+
+def _otlp() -> dict[str, Any]:
+    """OTLP/HTTP 1: answers in the type of the request, errors as google.rpc.Status."""
+    told = operation(
+        "Take in OpenTelemetry logs, an ExportLogsServiceRequest; answers once they are durable",
+        [
+            parameter("key", "query", "partition key of all records, 256 bytes at most"),
+            parameter("key_field", "query", "field that is the partition key"),
+            _PRODUCER,
+            _ENCODING,
+        ],
+        body=body_of(named("OtlpLogs"), required=True, application_x_protobuf=BINARY),
+    )
+    said = {code: EVERYWHERE.get(code) or SAID[code] for code in ("400", "413", "429", "503")}
+    said |= {"415": "neither protobuf nor JSON"}
+    told["responses"] = {
+        "200": {
+            "description": "stored; records that became dead letters are told as rejected",
+            "content": _otlp_content(named("OtlpAnswer")),
+        },
+        "403": told["responses"]["403"],
+        **{code: {"description": text, "content": _otlp_content(named("OtlpStatus"))} for code, text in said.items()},
+    }
+    return told
+
+
+def _otlp_content(schema: Schema) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}, "application/x-protobuf": {"schema": BINARY}}
 
 
 def _view_paths() -> dict[str, Any]:

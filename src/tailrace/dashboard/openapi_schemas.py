@@ -301,9 +301,28 @@ _PIN_ASKED: Schema = {
     },
 }
 
+_OTLP_LOGS: Schema = {
+    "type": "object",
+    "description": "opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest, as opentelemetry.io/docs/specs/otlp describes it",
+    "properties": {"resourceLogs": maybe(listed({"type": "object"}))},
+}
+_OTLP_ANSWER: Schema = {
+    "type": "object",
+    "description": "ExportLogsServiceResponse",
+    "properties": {
+        "partialSuccess": record(
+            rejectedLogRecords={"type": "string", "pattern": "^[0-9]+$", "description": "kept as dead letters"},
+            errorMessage=TEXT,
+        )
+    },
+}
+
 SCHEMAS: dict[str, Schema] = {
     "Error": _ERROR,
     "Receipt": _RECEIPT,
+    "OtlpLogs": _OTLP_LOGS,
+    "OtlpAnswer": _OTLP_ANSWER,
+    "OtlpStatus": {**record(code=COUNT, message=TEXT), "description": "google.rpc.Status"},
     "View": _VIEW,
     "ViewAnswer": _VIEW_ANSWER,
     "Difference": _DIFFERENCE,

@@ -25,7 +25,7 @@ from tailrace.ingest.keys import Keys
 from tailrace.ingest.protocols.http_json import LogsEndpoint
 from tailrace.ingest.protocols.kinesis.endpoint import KinesisEndpoint
 from tailrace.ingest.protocols.otlp import OtlpEndpoint
-from tailrace.ingest.responses import on_error, on_http_error
+from tailrace.ingest.responses import on_error, on_http_error, on_unforeseen
 from tailrace.ingest.websocket import WebSocketGateway
 from tailrace.runtime.clock import Clock, SystemClock
 from tailrace.stream.base import StreamBackend
@@ -82,12 +82,13 @@ def create_app(
             Route("/v1/logs", _post_only, methods=["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]),
             Route("/", kinesis.handle, methods=["POST"]),
             Route("/v1/otlp/v1/logs", OtlpEndpoint(logs, settings, clock, metrics).handle, methods=["POST"]),
+            Route("/v1/otlp/v1/logs", _post_only, methods=["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]),
             Route("/metrics", all_metrics, methods=["GET"]),
             WebSocketRoute("/{path:path}", WebSocketGateway(node_socket)),
             Mount("/", gateway),
         ],
         middleware=[Middleware(Guard, listen_host=settings.listen_host), Middleware(Keys, keys=settings.keys)],
-        exception_handlers={TailraceError: on_error, HTTPException: on_http_error},
+        exception_handlers={TailraceError: on_error, HTTPException: on_http_error, Exception: on_unforeseen},
         lifespan=lifespan,
     )
 

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tailrace.errors import TailraceError, Unavailable
+from tailrace.errors import InternalError, TailraceError, Unavailable
 
 
 def json_response(value: Any, status: int = 200) -> Response:
@@ -38,6 +38,16 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "error")
     response = refusal(code, f"{error.detail.lower()}: {request.method} {request.url.path}", "", error.status_code)
     response.headers.update(error.headers or {})
+    return response
+
+
+async def on_unforeseen(request: Request, error: Exception) -> Response:
+    """For everything else, without its text, which may name what no answer may. uvicorn logs it and closes the connection afterwards."""
+    response = error_response(
+        InternalError("an error that nobody foresaw", hint="the node's log says more; please report it")
+    )
+    if request.scope.get("http_version", "").startswith("1"):
+        response.headers["Connection"] = "close"
     return response
 
 

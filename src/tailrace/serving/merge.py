@@ -20,45 +20,24 @@ from tailrace.errors import Corrupt, Invalid, TooLarge
 from tailrace.model.window import iso
 from tailrace.serving.pin import Pinned
 from tailrace.serving.sources import BatchSource, batch_sources, from_what_is_kept
+from tailrace.serving.view_query import ROWS_MAX, ViewQuery
 from tailrace.states.manifest import ViewStates
+from tailrace.states.octaves import OCTAVES
 from tailrace.states.segment import Segment, checked_file
 from tailrace.states.tables import concat_states
 from tailrace.views import CompiledView
 from tailrace.views.dialects.duckdb import extent_statement, finalize_statement, rows_statement, schemas, tables_read
 from tailrace.views.dialects.duckdb.engine import open_engine, rows_as_arrow
 from tailrace.views.dialects.duckdb.hop import Hop, hop_of
+from tailrace.views.dialects.duckdb.quantiles import OCTAVE, octave_of
 
-ROWS_MAX = 50_000
-"""Rows of one answer, unless asked for fewer."""
+__all__ = ["ROWS_MAX", "Merger", "ViewAnswer", "ViewQuery", "check_step", "data_range", "rows_of"]
+
 STEP_DAYS_MAX = 3650
 HOPS_MAX = 5_000_000
 """Hopping windows of all keys that are computed for one answer; what a limit leaves out does not count."""
 HOP_ROWS_MAX = 50_000_000
 """Rows of bins or of registers that these may hold, by an estimate from above: some gigabytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class ViewQuery:
-    """What is asked of a view. Times in microseconds; windows that start in [from_us, to_us).
-
-    `step_us`: coarser windows, a multiple of the view's. `over_us`: hopping windows of this length, one beginning every step, each of
-    all its data. `total`: all windows merged to one row a key. `top`: (column, n): the n
-    largest keys by that column, all others merged exactly into one row. `top_key`: rank by this key column alone, the others keep
-    their other keys. `where`: SQL over the key columns. `columns`: the numbers that are wanted (None: all); what is not costs nothing.
-    `by`: only these of the view's keys; rows that differ in the others alone are merged (None: all keys).
-    """
-
-    from_us: int | None = None
-    to_us: int | None = None
-    step_us: int | None = None
-    over_us: int | None = None
-    total: bool = False
-    where: str | None = None
-    top: tuple[str, int] | None = None
-    top_key: str | None = None
-    columns: tuple[str, ...] | None = None
-    by: tuple[str, ...] | None = None
-    limit: int = ROWS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +85,25 @@ class Merger:
         query, kept_from_us = from_what_is_kept(view, segments, query)
         sources = batch_sources(view, segments, query, *data_range(view, query))
         connection = self._connection()
-        names = {table: f"merge_{table}" for table in tables_read(view, _columns_read(query))}
+        tables = tables_read(view, _columns_read(query))
+        names = {table: f"merge_{table}" for table in tables}
+        counted = (
+            "bins" in names and query.over_us is None and any(OCTAVES in x.files for y in sources for x in y.levels)
+        )
+        relations = names | ({OCTAVES: f"merge_{OCTAVES}"} if counted else {})
         try:
-            for table, relation in names.items():
+            for table in tables:
                 connection.register(f"speed_{table}", speed[table])
-                connection.execute(
-                    f"CREATE OR REPLACE TEMP VIEW {relation} AS {self._both_sides(table, sources, speed)}"
-                )
+            for table, relation in relations.items():
+                both = self._both_sides(table, sources, speed["bins" if table == OCTAVES else table].column_names)
+                connection.execute(f"CREATE OR REPLACE TEMP VIEW {relation} AS {both}")
             query = self._within_reach(connection, view, names, query)
             statement = finalize_statement(
                 view,
                 scalars=names["scalars"],
                 bins=names.get("bins"),
                 registers=names.get("registers"),
+                octaves=relations.get(OCTAVES),
                 step_us=query.step_us,
                 over_us=query.over_us,
                 total=query.total,
@@ -135,8 +120,9 @@ class Merger:
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
             raise Corrupt(str(self._states_dir), str(error).splitlines()[0]) from error
         finally:
-            for table, relation in names.items():
+            for relation in relations.values():
                 connection.execute(f"DROP VIEW IF EXISTS {relation}")
+            for table in tables:
                 connection.unregister(f"speed_{table}")
         return _answer(view, table_out, query, kept_from_us)
 
@@ -180,14 +166,19 @@ class Merger:
             _check_size(min(rows_read * hop.count, of_keys * starts), HOP_ROWS_MAX, f"{table} of hopping windows")
         return query
 
-    def _both_sides(self, table: str, sources: Sequence[BatchSource], speed: Mapping[str, pa.Table]) -> str:
-        columns = ", ".join(f'"{name}"' for name in speed[table].column_names)
-        parts = [f"SELECT {columns} FROM speed_{table}"]
+    def _both_sides(self, table: str, sources: Sequence[BatchSource], names: Sequence[str]) -> str:
+        """SELECT of all rows of one table. `names`: of the columns of the states that it is made of."""
+        made_of = "bins" if table == OCTAVES else table
+        parts = [f"SELECT {_selected(table, names, stored=False)} FROM speed_{made_of}"]
         for source in sources:
-            files = [str(checked_file(self._states_dir, x, table)) for x in source.levels if table in x.files]
-            if files:
-                listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-                parts.append(f"SELECT {columns} FROM read_parquet([{listed}]){source.condition}")
+            for stored in (True, False):
+                levels = [x for x in source.levels if (OCTAVES in x.files) is stored]
+                read = table if stored else made_of
+                files = [str(checked_file(self._states_dir, x, read)) for x in levels if read in x.files]
+                if files:
+                    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+                    columns = _selected(table, names, stored=stored)
+                    parts.append(f"SELECT {columns} FROM read_parquet([{listed}]){source.condition}")
         return " UNION ALL ".join(parts)
 
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -197,6 +188,13 @@ class Merger:
             connection.execute("SET TimeZone = 'UTC'")
             self._connections.append(connection)
         return connection
+
+
+def _selected(table: str, names: Sequence[str], *, stored: bool) -> str:
+    """The columns of `table` that a query reads; `stored`: the octave of a bin is in the file."""
+    octave = [OCTAVE if stored else f"{octave_of('bin')} AS {OCTAVE}"] if table in ("bins", OCTAVES) else []
+    kept = [f'"{name}"' for name in names if not (table == OCTAVES and name == "bin")]
+    return ", ".join([*kept, *octave])
 
 
 def _columns_read(query: ViewQuery) -> list[str] | None:

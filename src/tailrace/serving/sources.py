@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from tailrace.errors import Invalid
 from tailrace.model.window import iso
+from tailrace.serving.view_query import ViewQuery
 from tailrace.states.levels import Piece, kept_from_us, level_for, pieces, widths_usable
 from tailrace.states.segment import Level, Segment
 from tailrace.views import CompiledView
-
-if TYPE_CHECKING:
-    from tailrace.serving.merge import ViewQuery
 
 
 @dataclass(frozen=True, slots=True)

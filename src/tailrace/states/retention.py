@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from tailrace.runtime.ids import unique_id
+from tailrace.states.octaves import OCTAVES
 from tailrace.states.segment import Level, Segment, read_batch_table, write_level
 from tailrace.states.tables import from_window
 
@@ -55,7 +56,9 @@ def _cut(states_dir: Path, segment: Segment, level: Level, cutoff_us: int) -> Le
     empty = Level(width_us=level.width_us, rows=0, bytes=0, files={}, kept_from_us=cutoff_us)
     if segment.window_last_us is None or segment.window_last_us < cutoff_us:
         return empty
-    held: dict[str, pa.Table] = {name: read_batch_table(states_dir, level, name) for name in level.files}
+    held: dict[str, pa.Table] = {
+        name: read_batch_table(states_dir, level, name) for name in level.files if name != OCTAVES
+    }
     left = from_window(held, cutoff_us)
     if not any(table.num_rows for table in left.values()):
         return empty

@@ -27,6 +27,7 @@ from tailrace.runtime.files import write_atomic
 from tailrace.runtime.ids import unique_id
 from tailrace.runtime.storage_errors import translated
 from tailrace.runtime.unreadable import UNREADABLE
+from tailrace.states.octaves import as_states, as_stored
 from tailrace.states.tables import StateTables, window_range_us
 
 _MAGIC = b"TRSEG001"
@@ -157,14 +158,14 @@ def write_batch_segment(
 def write_level(
     states_dir: Path, prefix: str, width_us: int, tables: StateTables, kept_from_us: int | None = None
 ) -> Level:
-    """One file a table, `{prefix}.{table}.parquet` below the states folder; durable on return."""
+    """One file a table, `{prefix}.{table}.parquet` below the states folder; durable on return. A coarse level also has `octaves`."""
     files: dict[str, str] = {}
     checksums: dict[str, int] = {}
     size = 0
-    for name, table in tables.items():
+    for name, table in as_stored(width_us, tables).items():
         relative = f"{prefix}.{name}.parquet"
         sink = pa.BufferOutputStream()
-        pq.write_table(table.sort_by("window_start"), sink, compression="zstd", row_group_size=65_536)
+        pq.write_table(table, sink, compression="zstd", row_group_size=65_536)
         data = sink.getvalue()
         with translated(states_dir / relative):
             write_atomic(states_dir / relative, memoryview(data))
@@ -179,7 +180,7 @@ def read_batch_table(states_dir: Path, segment: Segment | Level, name: str) -> p
     """All rows of one table. Raises Corrupt if the file is missing or not as it was written."""
     path = checked_file(states_dir, segment, name)
     try:
-        return pq.ParquetFile(path).read()
+        return as_states(name, pq.ParquetFile(path).read())
     except (OSError, pa.ArrowException) as error:
         raise Corrupt(str(path), str(error)) from error
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from tailrace.views.binder import Binder
 from tailrace.views.expression import RAW_MAX, WIDE_MAX, Call, Expression, Literal, Type, decimal, integer
-
-if TYPE_CHECKING:
-    from tailrace.views.bind_expression import ExpressionBinder
 
 SCALE_MAX = 18
 _INT64_MAX = 2**63 - 1
 _SMALLER = "CAST it to a smaller DECIMAL first; a value that does not fit becomes NULL"
 
 
-def literal_number(binder: ExpressionBinder, node: exp.Expr) -> Literal:
+def literal_number(binder: Binder, node: exp.Expr) -> Literal:
     """`500`, `0.25`, `1e3`: exact. Trailing zeros after the point are dropped, so 0.50 is 0.5."""
     try:
         value = Decimal(node.name.replace("_", ""))
@@ -42,7 +39,7 @@ def rescaled(literal: Literal, scale: int) -> Literal:
     return Literal(raw, decimal(scale, abs(raw)))
 
 
-def as_wide_decimal(binder: ExpressionBinder, operand: Expression, scale: int, node: exp.Expr) -> Expression:
+def as_wide_decimal(binder: Binder, operand: Expression, scale: int, node: exp.Expr) -> Expression:
     """`operand` with `scale` digits after the point; unchanged where it has them already."""
     if operand.type.kind == "decimal" and operand.type.scale == scale:
         return operand
@@ -54,7 +51,7 @@ def as_wide_decimal(binder: ExpressionBinder, operand: Expression, scale: int, n
     return Call("widen", (operand,), Type("decimal", f"DECIMAL(38,{scale})", scale, bound))
 
 
-def arithmetic(binder: ExpressionBinder, op: str, left: Expression, right: Expression, node: exp.Expr) -> Expression:
+def arithmetic(binder: Binder, op: str, left: Expression, right: Expression, node: exp.Expr) -> Expression:
     """`left op right`. Division and remainder: whole numbers only, by a literal that is not 0, rounded towards 0."""
     for side in (left, right):
         if not side.type.is_number:
@@ -78,7 +75,7 @@ def arithmetic(binder: ExpressionBinder, op: str, left: Expression, right: Expre
     return Call(op, (left, right), Type("decimal", f"DECIMAL(38,{scale})", scale, bound))
 
 
-def negate(binder: ExpressionBinder, operand: Expression, node: exp.Expr, op: str = "neg") -> Expression:
+def negate(binder: Binder, operand: Expression, node: exp.Expr, op: str = "neg") -> Expression:
     """`-operand` or `abs(operand)`."""
     if not operand.type.is_number:
         raise binder.error(f"a number is needed, this is {operand.type.kind}", node)
@@ -92,7 +89,7 @@ def negate(binder: ExpressionBinder, operand: Expression, node: exp.Expr, op: st
     )
 
 
-def storable(binder: ExpressionBinder, operand: Expression, node: exp.Expr) -> Expression:
+def storable(binder: Binder, operand: Expression, node: exp.Expr) -> Expression:
     """The number as it is stored in keys and states: at most 18 digits. A computed decimal that needs more becomes NULL."""
     if operand.type.kind == "integer" and operand.type.bound > RAW_MAX:
         raise binder.error("the number can have more than 18 digits", node, _SMALLER)
@@ -102,9 +99,7 @@ def storable(binder: ExpressionBinder, operand: Expression, node: exp.Expr) -> E
     return operand
 
 
-def _whole_division(
-    binder: ExpressionBinder, op: str, left: Expression, right: Expression, node: exp.Expr
-) -> Expression:
+def _whole_division(binder: Binder, op: str, left: Expression, right: Expression, node: exp.Expr) -> Expression:
     name = "//" if op == "idiv" else "%"
     if left.type.kind != "integer":
         raise binder.error(f"`{name}` is for whole numbers", node, "use CASE WHEN x < 100 THEN ... to group decimals")
@@ -120,7 +115,7 @@ def _whole_division(
     return Call(op, (left, right), _checked_integer(binder, bound, node))
 
 
-def _checked_integer(binder: ExpressionBinder, bound: int, node: exp.Expr) -> Type:
+def _checked_integer(binder: Binder, bound: int, node: exp.Expr) -> Type:
     if bound > _INT64_MAX:
         raise binder.error("the result can pass 64 bits", node, "CAST one side to DECIMAL(18,0)")
     return integer(bound)

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from tailrace.model.fields import EXTRA
 from tailrace.views.bind_number import SCALE_MAX
+from tailrace.views.binder import Binder
 from tailrace.views.expression import RAW_MAX, TEXT, Call, Expression, ExtraText, Literal, Type, integer
 from tailrace.views.functions import TextFunction
 from tailrace.views.parse import printed
 from tailrace.views.patterns import pattern_problem
 
-if TYPE_CHECKING:
-    from tailrace.views.bind_expression import ExpressionBinder
-
 _REGEXP_FLAGS = re.compile(r"[gi]*")
 _CHARS_MAX = 1_000_000
 
 
-def bind_text_function(binder: ExpressionBinder, node: exp.Expr, function: TextFunction) -> Expression:
+def bind_text_function(binder: Binder, node: exp.Expr, function: TextFunction) -> Expression:
     """A call of `function`. Raises ViewError for a wrong number or kind of arguments."""
     if isinstance(node, exp.RegexpLike) and not binder.source.is_call(node):
         # DuckDB's `~` matches the whole text, other engines' a part of it.
@@ -45,7 +42,7 @@ def bind_text_function(binder: ExpressionBinder, node: exp.Expr, function: TextF
 
 
 def _check_pattern(
-    binder: ExpressionBinder, given: list[exp.Expr], arguments: tuple[Expression, ...], function: TextFunction
+    binder: Binder, given: list[exp.Expr], arguments: tuple[Expression, ...], function: TextFunction
 ) -> None:
     """A pattern that cannot be used must fail here, not when a record comes."""
     texts = {k: str(a.value) for k, a in zip(function.takes, arguments, strict=False) if isinstance(a, Literal)}
@@ -58,7 +55,7 @@ def _check_pattern(
         raise binder.error("the group must be 0 to 9", given[2], f"for example {function.usage}")
 
 
-def _argument(binder: ExpressionBinder, node: exp.Expr, kind: str, function: TextFunction) -> Expression:
+def _argument(binder: Binder, node: exp.Expr, kind: str, function: TextFunction) -> Expression:
     if kind == "t":
         return binder.text(node)
     literal = binder.bind(node)
@@ -77,7 +74,7 @@ def _argument(binder: ExpressionBinder, node: exp.Expr, kind: str, function: Tex
     return literal
 
 
-def bind_concat(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+def bind_concat(binder: Binder, node: exp.Expr) -> Expression:
     """`a || b` is NULL if one part is; `concat(a, b)` leaves NULLs out."""
     if isinstance(node, exp.DPipe):
         binder.only(node, "this", "expression")
@@ -86,7 +83,7 @@ def bind_concat(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     return Call("concat", tuple(binder.text(p) for p in node.expressions), TEXT)
 
 
-def bind_trim(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+def bind_trim(binder: Binder, node: exp.Expr) -> Expression:
     binder.only(node, "this", "expression")
     op = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(str(node.args.get("position") or "").upper(), "trim")
     characters = node.args.get("expression")
@@ -97,7 +94,7 @@ def bind_trim(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     return Call(op, (binder.text(node.this), Literal(characters.name, TEXT)), TEXT)
 
 
-def bind_cast(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+def bind_cast(binder: Binder, node: exp.Expr) -> Expression:
     """CAST, TRY_CAST and `::` are the same: what cannot be converted becomes NULL, since one record must not fail a view."""
     binder.only(node, "this", "to")
     operand = binder.bind(node.this)
@@ -123,7 +120,7 @@ def bind_cast(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     )
 
 
-def bind_extra(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+def bind_extra(binder: Binder, node: exp.Expr) -> Expression:
     """`extra['key']`, `extra['a']['b']` or `extra->>'key'`: the value as text."""
     if isinstance(node, exp.JSONExtract) and not isinstance(node, exp.JSONExtractScalar):
         raise binder.error(
@@ -150,7 +147,7 @@ def bind_extra(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     return ExtraText(tuple(path))
 
 
-def _arrow_key(binder: ExpressionBinder, node: exp.JSONExtractScalar) -> str:
+def _arrow_key(binder: Binder, node: exp.JSONExtractScalar) -> str:
     """The key as written: the parser would read `a.b` as a path, DuckDB reads it as one key."""
     begin = binder.source.offset(node.this)
     written = next((t for t in binder.source.tokens if t.start > begin and t.token_type.name == "STRING"), None)

@@ -12,7 +12,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from tailrace.model.window import parse_iso
 from tailrace.producers.stamps import read_access
 
 SAMPLE = 500
+_FITS_MIN = 0.5
+"""Of a column's cells that are not empty, over all rows: fewer, and the column is not what it was taken for."""
 _TIME_MAX = 1e19
 """Nanoseconds since 1970 in the year 2286."""
 _ACCESS = re.compile(
@@ -29,6 +31,9 @@ _ACCESS = re.compile(
 _AFTER_AGENT = re.compile(r'(?:^|["\s])(\d+\.\d+|\d+)\s*$')
 _REQUEST = re.compile(r"^(?:(?P<method>[A-Z]{3,10}) )?(?P<url>(?:https?://[^/\s]+)?/\S*)(?: HTTP/\S+)?$")
 _DAY = re.compile(r"^\[?(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d)(?: ([+-]\d{4}))?\]?$")
+_ARRAY = re.compile(r"^\ufeff?\s*\[\s*(\{|$)")
+_HOST = re.compile(r"^[\w.:-]+$")
+_METHOD = re.compile(r"^[A-Za-z][A-Za-z-]{0,19}$")
 _NUMBER = re.compile(r"^-?\d+(?:\.\d+)?$")
 _TIMES_NAMED = re.compile(
     r"latenc|duration|response_?time|response_?ms|elapsed|request_?time|took|millis", re.IGNORECASE
@@ -40,7 +45,8 @@ _ROLES = ("address", "time", "request", "status", "took", "method", "service")
 @dataclass(slots=True)
 class Base:
     """Rows that could be read, a list each, of equal length; None where a row or the whole file lacks it. Times of events in
-    microseconds, `took` in milliseconds. `what`: the kind of file. `columns`: which column was taken for what. `skipped`: rows left out.
+    microseconds, `took` in milliseconds. `what`: the kind of file. `columns`: which column was taken for what; `fits`: the share of
+    its cells, of those that are not empty, that are that. `skipped`: rows left out.
     """
 
     what: str
@@ -52,6 +58,7 @@ class Base:
     addresses: list[str | None] = field(default_factory=list)
     at_us: list[int | None] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
+    fits: dict[str, float] = field(default_factory=dict)
     skipped: int = 0
 
     def __len__(self) -> int:
@@ -64,15 +71,18 @@ def read_base(path: Path) -> Base:
     if not lines:
         raise Invalid(f"`{path}` has no lines", hint="give a log: JSON, CSV, or an access log")
     first = next((line for line in lines if line.strip()), "")
-    if first.lstrip().startswith("{"):
+    if _ARRAY.match(first):
+        base = _of_rows("JSON array", *_columns_of(_array(path, lines)))
+    elif first.lstrip().startswith("{"):
         base = _of_rows("JSON lines", *_json_rows(lines))
     elif _ACCESS.match(first):
         base = _of_access(lines)
     else:
         base = _of_table(lines)
     if not len(base):
+        seen = "".join(f", {role} = {name} ({base.fits.get(role, 1):.0%})" for role, name in base.columns.items())
         raise Invalid(
-            f"no requests are found in `{path}`: {base.skipped:,} rows were left out",
+            f"no requests are found in `{path}`: {base.skipped:,} rows were left out; it was read as {base.what}{seen}",
             hint="a base file is an access log, JSON lines or CSV with a URL or path in each row, or a table of RPC times in ms",
         )
     return base
@@ -89,6 +99,18 @@ def _lines(path: Path) -> Iterator[str]:
                 yield line.rstrip("\r\n")
     except (OSError, EOFError, zlib.error) as error:
         raise Invalid(f"`{path}` cannot be read: {error}", hint="give a log file") from error
+
+
+def _array(path: Path, lines: Sequence[str]) -> list[object]:
+    """All values of one JSON array."""
+    try:
+        values = json.loads("\n".join(lines))
+    except (ValueError, RecursionError) as error:
+        raise Invalid(
+            f"`{path}` begins as a JSON array and is none: {error}", hint="mend it, or write its objects a line each"
+        ) from error
+    assert isinstance(values, list), "it begins with a bracket"
+    return values
 
 
 def _of_access(lines: Sequence[str]) -> Base:
@@ -109,18 +131,20 @@ def _of_access(lines: Sequence[str]) -> Base:
 
 def _json_rows(lines: Sequence[str]) -> tuple[list[str], list[list[str]], int]:
     """Names of all columns of the first level, rows of text, and lines that are no objects."""
-    objects, skipped = [], 0
+    values: list[object] = []
     for line in lines:
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            value = None
-        if isinstance(value, dict):
-            objects.append(value)
-        else:
-            skipped += 1
+        if line.strip():
+            try:
+                values.append(json.loads(line))
+            except (ValueError, RecursionError):
+                values.append(None)
+    return _columns_of(values)
+
+
+def _columns_of(values: Sequence[object]) -> tuple[list[str], list[list[str]], int]:
+    """The same of values that may be objects."""
+    objects = [value for value in values if isinstance(value, dict)]
+    skipped = len(values) - len(objects)
     names = list(dict.fromkeys(name for each in objects for name in each))
     rows = [[_text(each.get(name)) for name in names] for each in objects]
     return names, rows, skipped
@@ -135,13 +159,15 @@ def _of_table(lines: Sequence[str]) -> Base:
     delimiter = max(",;\t|", key=lambda sign: sum(sign in line for line in sample) + sample[0].count(sign))
     rows = [row for row in _cells(lines, delimiter) if any(cell.strip() for cell in row)]
     head = rows[0] if rows else []
-    if any(_is_data(cell) for cell in head):
+    named = not any(_is_data(cell) for cell in head)
+    if not named:
         names = [f"column {n + 1}" for n in range(len(head))]
     else:
         names, rows = [name.strip() for name in head], rows[1:]
     whole = [row for row in rows if len(row) == len(names)]
     skipped = len(rows) - len(whole)
     if _is_timings(names, whole):
+        _check_timings(names, whole, named=named)
         return _of_timings(names, whole, skipped)
     return _of_rows("table", names, whole, skipped)
 
@@ -168,6 +194,21 @@ def _is_timings(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """All columns are numbers, several of them, and no one is a time, an address or a URL."""
     sample = rows[:SAMPLE]
     return len(names) >= 3 and len(sample) > 0 and all(_NUMBER.match(cell.strip()) for row in sample for cell in row)
+
+
+def _check_timings(names: Sequence[str], rows: Sequence[Sequence[str]], *, named: bool) -> None:
+    """Numbers alone may be anything: the names must speak of RPCs or of time, and no time is below zero. Raises Invalid."""
+    kept = [n for n, name in enumerate(names) if not _LABELS.match(name)]
+    calls = [n for n in kept if named and (_TIMES_NAMED.search(names[n]) or _rpc(names[n])[0] != "gateway")]
+    seen = (
+        f"{len(rows):,} rows of {len(names)} columns of numbers ({', '.join(names[:6])}{', ...' if names[6:] else ''})"
+    )
+    hint = "name the columns of RPC times SERVICE_METHOD, or give a log with a URL or path in each row"
+    if 2 * len(calls) < len(kept):
+        raise Invalid(f"{seen} are no log: {len(calls)} of them are named as an RPC or a time", hint=hint)
+    below = next((n for n in kept if any(row[n].strip().startswith("-") for row in rows)), None)
+    if below is not None:
+        raise Invalid(f"{seen} are no RPC times: `{names[below]}` has values below zero", hint=hint)
 
 
 def _of_timings(names: Sequence[str], rows: Sequence[Sequence[str]], skipped: int) -> Base:
@@ -205,9 +246,11 @@ def _of_rows(what: str, names: Sequence[str], rows: Sequence[Sequence[str]], ski
     base = Base(what, skipped=skipped)
     roles = _roles(names, rows[:SAMPLE])
     base.columns = {role: names[n] for role, n in roles.items()}
+    base.fits = {role: _fit(role, [row[n].strip() for row in rows]) for role, n in roles.items()}
     if "request" not in roles:
         base.skipped += len(rows)
         return base
+    _check_fits(base)
     unit_ms = _unit_ms(names[roles["took"]], [row[roles["took"]] for row in rows]) if "took" in roles else 1.0
     for row in rows:
         cell = {role: row[n].strip() for role, n in roles.items()}
@@ -221,6 +264,22 @@ def _of_rows(what: str, names: Sequence[str], rows: Sequence[Sequence[str]], ski
             base, cell["request"], cell.get("status"), cell.get("address"), at_us, took, cell.get("method"), cell.get("service")
         )  # fmt: skip
     return base
+
+
+def _fit(role: str, cells: Sequence[str]) -> float:
+    """The share of the cells, of those that are not empty, that are what the column is taken for."""
+    filled = [cell for cell in cells if cell]
+    return sum(_FITS[role](cell) for cell in filled) / len(filled) if filled else 1.0
+
+
+def _check_fits(base: Base) -> None:
+    """Raises Invalid for a column that is not, beyond the first rows, what they made it look like."""
+    for role, share in base.fits.items():
+        if share < _FITS_MIN:
+            raise Invalid(
+                f"column `{base.columns[role]}` was taken for the {_MEANT[role]}, but only {share:.0%} of it can be read as that",
+                hint="mend or leave out that column; a column that is not needed may have any other name",
+            )
 
 
 def _add(
@@ -311,6 +370,21 @@ def _time_us(text: str) -> int | None:
         return parse_iso(text.replace(",", ".") if "." not in text else text)
     except Invalid:
         return None
+
+
+_FITS: dict[str, Callable[[str], bool]] = {
+    "address": lambda cell: _is_address(cell) or bool(_HOST.match(cell)),
+    "time": lambda cell: _time_us(cell) is not None,
+    "request": lambda cell: _url(cell) is not None,
+    "status": lambda cell: cell.isdecimal() and 100 <= int(cell) <= 999,
+    "took": lambda cell: bool(_NUMBER.match(cell)) and not cell.startswith("-"),
+    "method": lambda cell: bool(_METHOD.match(cell)),
+    "service": lambda cell: not _NUMBER.match(cell),
+}
+_MEANT = {
+    "address": "address", "time": "time", "request": "URL", "status": "status", "took": "response time",
+    "method": "method", "service": "service",
+}  # fmt: skip
 
 
 def _unit_ms(name: str, cells: Sequence[str]) -> float:

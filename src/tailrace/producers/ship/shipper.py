@@ -165,7 +165,11 @@ class Shipper:
         """Blocks while there is room: first what was put aside, oldest first, then of each file in turn."""
         planned: list[Planned] = []
         waiting = {row.file for row in self._resend}
-        todo = [each for each in self._tracker.tailed if each.source is not None and each.row.id not in waiting]
+        todo = [
+            each
+            for each in self._tracker.tailed
+            if each.source is not None and not each.resting and each.row.id not in waiting
+        ]
         todo.sort(key=lambda each: (0, each.row.id) if each.row.aside else (1, each.asked))
         while todo:
             for each in todo[:]:
@@ -290,7 +294,9 @@ class Shipper:
         tailed = [each for each in self._tracker.tailed if each.source is not None]
         self.shipped.files = len(tailed)
         self.shipped.bytes_behind = sum(
-            max(0, each.source.stored_bytes - each.row.offset) for each in tailed if each.source and not each.source.gz
+            max(0, each.source.stored_bytes - each.row.offset)
+            for each in tailed
+            if each.source and not each.source.gz and not each.resting
         )
         self.shipped.retries = self._senders.trouble.retries
         self.shipped.problem = self._senders.trouble.text

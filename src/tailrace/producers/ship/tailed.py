@@ -10,6 +10,8 @@ from tailrace.producers.ship.cut import BLOCK_BYTES, LINE_BYTES_MAX, Cut, after_
 from tailrace.producers.ship.journal import FileRow
 from tailrace.producers.ship.source import HEAD_BYTES, TAIL_BYTES, Inode, Source
 
+REST_S = 10.0
+"""Far more than the ticks in which a file system counts the times of changes."""
 NOT_OURS = -1
 """The offset of a file that is known and not to be read: a copy of one that is, or older than what was asked for."""
 
@@ -41,6 +43,9 @@ class Tailed:
     """`source` None: it is read to its end and closed, or nobody knows where it is (`homeless`). `asked`: when it was asked for a
     block last, in turns.
 
+    `seen`: its size and time of change, the same since `seen_s` (monotonic). `resting`: that is long ago and all of it was read, so
+    that it need not be opened or read until one of them changes.
+
     `quiet_since_s`: monotonic; since when nothing was there to be sent. `waiting`: bytes behind the offset that were seen then.
     """
 
@@ -50,6 +55,9 @@ class Tailed:
     quiet_since_s: float = 0.0
     waiting: int = 0
     asked: int = 0
+    seen: tuple[int, int] = (-1, -1)
+    seen_s: float = 0.0
+    resting: bool = False
 
     @property
     def inode(self) -> Inode:
@@ -72,7 +80,17 @@ class Tailed:
         if self.row.path != path:
             self.row = replace(self.row, path=path)
 
+    def stands_still(self, size: int, changed_ns: int, now_s: float) -> bool:
+        """Whether it is as it was, so that nothing in it needs a look. Once it has rested there was one."""
+        if (size, changed_ns) != self.seen:
+            self.seen, self.seen_s, self.resting = (size, changed_ns), now_s, False
+        rested = self.resting
+        read = self.source is not None and not self.source.gz and self.row.offset == size
+        self.resting = read and now_s - self.seen_s >= REST_S
+        return rested and self.resting
+
     def close(self) -> None:
+        self.resting = False
         if self.source is not None:
             self.source.close()
         self.source = None

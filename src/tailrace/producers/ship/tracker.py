@@ -24,6 +24,8 @@ from tailrace.runtime.clock import Clock
 
 LIST_S = 1.0
 """How often patterns are looked up anew."""
+RESTING_A_SCAN = 100
+"""Files that rest and are looked at in one scan."""
 LOOK_BESIDE_S = 5.0
 HOMELESS_S = 10.0
 ROWS_KEPT = 50
@@ -56,6 +58,8 @@ class Tracker:
         self._bases: list[str] = []
         self._wanted: set[str] = set()
         self._names: dict[str, list[str]] = {}
+        self._folders: dict[str, int] = {}
+        self._turn = 0
         self._by_inode: dict[Inode, Tailed] = {}
         self._by_base: dict[str, list[Tailed]] = {}
 
@@ -69,11 +73,22 @@ class Tracker:
         self._by_base = {}
         for each in self.tailed:
             self._by_base.setdefault(each.row.base, []).append(each)
-        for base in self._bases:
+        self._folders = {}
+        for base in self._due():
             moved = self._look_at(base)
             if moved or self._beside_is_due(base):
                 self._look_beside(base)
         self._first = False
+
+    def _due(self) -> list[str]:
+        """All paths but those whose file rests; of them some in turn, so that all of a thousand are looked at within two seconds."""
+        resting = [base for base in self._bases if (each := self._live.get(base)) is not None and each.resting]
+        if len(resting) <= RESTING_A_SCAN:
+            return self._bases
+        first = self._turn % len(resting)
+        self._turn = first + RESTING_A_SCAN
+        passed = set(resting) - set((resting + resting)[first : first + RESTING_A_SCAN])
+        return [base for base in self._bases if base not in passed]
 
     def _list(self) -> tuple[list[str], set[str]]:
         """(paths to follow, paths asked for that rotation has put aside)."""
@@ -102,7 +117,8 @@ class Tracker:
         moved = False
         if current is not None:
             if current.inode == Inode(found.st_dev, found.st_ino):
-                if not current.truncated():
+                still = current.stands_still(found.st_size, found.st_mtime_ns, self._clock.monotonic_s())
+                if still or not current.truncated():
                     return False
                 self._displace(current)
             moved = self._put_aside(base)
@@ -118,7 +134,7 @@ class Tracker:
         current = self._live.pop(base, None)
         if current is None:
             return False
-        current.row = replace(current.row, aside=True)
+        current.row, current.resting = replace(current.row, aside=True), False
         current.quiet_since_s = self._clock.monotonic_s()
         return True
 
@@ -175,10 +191,13 @@ class Tracker:
 
     def _beside_is_due(self, base: str) -> bool:
         """When names in the folder have changed, else every few seconds."""
-        try:
-            changed_ns = os.stat(os.path.dirname(base)).st_mtime_ns
-        except OSError:
-            return False
+        folder = os.path.dirname(base)
+        if folder not in self._folders:
+            try:
+                self._folders[folder] = os.stat(folder).st_mtime_ns
+            except OSError:
+                return False
+        changed_ns = self._folders[folder]
         seen_ns, looked_s = self._looked.get(base, (0, float("-inf")))
         return changed_ns != seen_ns or self._clock.monotonic_s() - looked_s >= LOOK_BESIDE_S
 

@@ -7,11 +7,14 @@ Source: AWS, Amazon Kinesis Data Streams API reference, PutRecords (500 records 
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from tailrace.errors import Invalid
+from tailrace.errors import Invalid, Unavailable
 from tailrace.producers.feed import Post
 from tailrace.producers.sinks.base import Acked, Journal, Link, Parcel, Refused, Retry, Sink
 from tailrace.producers.spec import RunSpec
@@ -20,6 +23,7 @@ from tailrace.runtime.clock import Clock
 RECORDS_A_CALL = 500
 CALL_BYTES_MAX = 10 << 20
 TIMEOUT_S = 30
+CONNECT_S = 5
 _LOOPBACK = ("://127.", "://localhost", "://[::1]")
 _FOR_GOOD = frozenset(
     {
@@ -67,7 +71,7 @@ class _KinesisLink:
                 code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
                 raise (Refused if code in _FOR_GOOD else Retry)(f"{code}: {message}") from error
             except BotoCoreError as error:
-                raise Retry(f"no answer: {error}") from error
+                raise Retry(f"no answer: {_reason(error)}") from error
             failed = [r for r, said in zip(parcel.rest, answer["Records"], strict=False) if said.get("ErrorCode")]
             parcel.rest = failed + parcel.rest[size:]
             if failed:
@@ -96,6 +100,36 @@ def call_size(records: Sequence[Record]) -> int:
             break
         size += 1
     return size
+
+
+def check_answers(url: str) -> None:
+    """Somebody listens at an endpoint, before a run begins. Raises Invalid for what is no URL, Unavailable if nobody does."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        parts, port = urlsplit(""), None
+    host = parts.hostname
+    if not host or port is None:
+        raise Invalid(f"`{url}` is no endpoint", hint="write http://HOST:PORT or https://HOST")
+    if parts.scheme in getproxies() and not proxy_bypass(host):
+        return  # only the proxy can be asked
+    try:
+        socket.create_connection((host, port), CONNECT_S).close()
+    except OSError as error:
+        raise Unavailable(
+            f"no Kinesis endpoint answers at host `{host}`, port {port}: {error.strerror or error}",
+            hint="start it, or check --endpoint-url; a node of Tailrace answers at its own address",
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What botocore says, and what the system said to it, which botocore leaves out."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        inner = getattr(cause, "kwargs", {}).get("error") or getattr(cause, "reason", None)
+        cause = inner if isinstance(inner, BaseException) else cause.__cause__ or cause.__context__
+    return str(error) if cause is None else f"{error}: {cause.strerror or cause}"
 
 
 def _client(spec: RunSpec) -> Any:

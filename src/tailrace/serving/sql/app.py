@@ -67,9 +67,12 @@ async def healthz(request: Request) -> Response:
 
 async def refuse(request: Request, error: Exception) -> Response:
     """What nobody foresaw is told as an internal error, without its text: that may name what no answer may."""
+    unforeseen = not isinstance(error, TailraceError)
     if not isinstance(error, TailraceError):
         error = InternalError("the query process failed at this statement", hint="please report it")
     answer = Response(msgspec.json.encode(error.as_json()), error.http_status, media_type="application/json")
+    if unforeseen:
+        answer.headers["Connection"] = "close"  # which is what uvicorn does then
     if isinstance(error, Unavailable):
         answer.headers["Retry-After"] = str(error.retry_after_s)
     return answer

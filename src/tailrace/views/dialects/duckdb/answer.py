@@ -75,8 +75,8 @@ def quantile_columns(outputs: Sequence[OutputColumn]) -> list[tuple[str, str]]:
     return list(columns.items())
 
 
-def quantile_octaves(outputs: Sequence[OutputColumn]) -> str:
-    """Condition over rows agg, n, upto, total, each of several buckets in order: that one of the quantiles is within."""
+def quantile_within(outputs: Sequence[OutputColumn]) -> str:
+    """Condition over rows agg, n, upto, total, each a bucket or several in order: that one of the quantiles is within."""
     within = {f"agg = {output.agg} AND upto >= {rank} AND upto - n < {rank}": None for output, rank in _ranks(outputs)}
     return " OR ".join(within)
 

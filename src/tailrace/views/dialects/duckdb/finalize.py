@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from tailrace.errors import Invalid
 from tailrace.views.bind_filter import bind_filter
-from tailrace.views.dialects.duckdb.answer import hll_columns, output_sql, quantile_columns, quantile_octaves
+from tailrace.views.dialects.duckdb.answer import hll_columns, output_sql, quantile_columns
 from tailrace.views.dialects.duckdb.expression import print_expression, quoted
 from tailrace.views.dialects.duckdb.hop import Hop, hop_of
 from tailrace.views.dialects.duckdb.merge import merged_scalar, merged_state
+from tailrace.views.dialects.duckdb.quantiles import OCTAVE, octave_of, quantile_ctes, same
 from tailrace.views.dialects.duckdb.window import window_sql, window_us_sql
 from tailrace.views.expression import Expression
 from tailrace.views.plan import OTHERS_COLUMN, WINDOW_COLUMN, CompiledView, OutputColumn
@@ -22,8 +23,6 @@ from tailrace.views.plan import OTHERS_COLUMN, WINDOW_COLUMN, CompiledView, Outp
 TOP_MAX = 10_000
 _BINS = ("agg", "bin", "n")
 _REGISTERS = ("agg", "register", "rank")
-_OCTAVE = "bin >> 6"
-"""Some dozens of buckets together, in their order, also below zero."""
 _NO_WINDOW = "CAST(NULL AS TIMESTAMP WITH TIME ZONE)"
 
 
@@ -33,6 +32,7 @@ def finalize_statement(
     scalars: str,
     bins: str | None,
     registers: str | None,
+    octaves: str | None = None,
     step_us: int | None = None,
     over_us: int | None = None,
     total: bool = False,
@@ -48,6 +48,7 @@ def finalize_statement(
     """SELECT of the view's columns in its order, ordered by window and keys (NULL last, the row of others after all keys).
 
     scalars, bins, registers: relations of states, merged or not (None where the view has no such table).
+    octaves: what bins count by octave, if it is known; bins then carry their octave.
     step_us: windows to merge to, a multiple of the view's. total: all windows in one row a key, whose window is NULL.
     over_us: hopping windows of this length, one beginning every step, each of all its data, also of that at or after `time_to`.
     where: a condition on key columns. time_from, time_to: windows that start in [from, to), microseconds since 1970.
@@ -71,7 +72,7 @@ def finalize_statement(
         time_from, time_to = hop.data_from, hop.data_to
     window = _window(view, step_us, total) if hop is None else window_us_sql(f"r.{WINDOW_COLUMN}", hop.step_us)
     condition = _condition(condition_view, where, time_from, time_to)
-    states = _States(view, scalars, bins, registers, condition, _ranked_keys(view, top_key))
+    states = _States(view, scalars, bins, registers, octaves, condition, _ranked_keys(view, top_key))
     shown = "w" if hop is None else "make_timestamptz(w)"
     order = ["w", *_key_names(view)]
     printed = [f"{shown if o.kind == 'window' else _output(view, o)} AS {quoted(o.name)}" for o in outputs]
@@ -137,6 +138,7 @@ class _States:
     scalars: str
     bins: str | None
     registers: str | None
+    octaves: str | None
     condition: str
     ranked: Sequence[str]
 
@@ -166,13 +168,13 @@ class _States:
         if quantiles:
             assert self.bins is not None, "the view has bins"
             ctes += self._quantiles(prefix, window, top, group, outputs, hop)
-            joins += f"\nLEFT JOIN {prefix}quantiles AS q ON {_same('s', 'q', group)}"
+            joins += f"\nLEFT JOIN {prefix}quantiles AS q ON {same('s', 'q', group)}"
             columns += [f"q.{name}" for name, _ in quantiles]
         estimates = hll_columns(outputs)
         if estimates:
             assert self.registers is not None, "the view has registers"
             ctes += self._estimates(prefix, window, top, group, estimates, hop)
-            joins += f"\nLEFT JOIN {prefix}estimates AS e ON {_same('s', 'e', group)}"
+            joins += f"\nLEFT JOIN {prefix}estimates AS e ON {same('s', 'e', group)}"
             columns += [f"e.{name}" for name, _ in estimates]
         ctes.append(f"{prefix}answer AS (SELECT {', '.join(columns)} FROM {prefix}scalars AS s{joins})")
         return ctes
@@ -186,35 +188,20 @@ class _States:
         outputs: Sequence[OutputColumn],
         hop: Hop | None,
     ) -> list[str]:
-        """Counted twice: by octaves of buckets, and then by buckets, of those octaves alone that a quantile asked for lies in.
-
-        Most buckets are then neither grouped nor sorted, which is what quantiles cost.
-        """
-        listed = ", ".join(group)
-        rows = f"({self._rows(self.bins, _BINS, window, top)})"
         ctes: list[str] = []
         if hop is not None:
-            merged = f"SELECT {listed}, agg, bin, sum(n) AS n FROM {rows} GROUP BY {listed}, agg, bin"
+            listed = ", ".join(group)
+            rows = self._rows(self.bins, _BINS, window, top)
+            merged = f"SELECT {listed}, agg, bin, sum(n) AS n FROM ({rows}) GROUP BY {listed}, agg, bin"
             ctes = _hopped(hop, f"{prefix}bins", merged, [*group, "agg", "bin"], [("n", "sum(n)")])
-            rows = f"{prefix}bins"
-        part = f"PARTITION BY {listed}, agg"
-        octaves = f"SELECT {listed}, agg, {_OCTAVE} AS octave, sum(n) AS n FROM {rows} GROUP BY {listed}, agg, octave"
-        counted = (
-            f"SELECT *, sum(n) OVER ({part} ORDER BY octave) AS upto, sum(n) OVER ({part}) AS total FROM ({octaves})"
-        )
-        sought = f"SELECT *, upto - n AS below FROM ({counted}) WHERE {quantile_octaves(outputs)}"
-        carried = ", ".join(f"s.{column} AS {column}" for column in [*group, "agg", "octave", "below", "total"])
-        same = f"{_same('r', 's', group)} AND r.agg = s.agg AND (r.{_OCTAVE}) = s.octave"
-        reach = f"(r.{_OCTAVE}) BETWEEN (SELECT min(octave) FROM {prefix}sought) AND (SELECT max(octave) FROM {prefix}sought)"
-        found = f"SELECT {carried}, r.bin AS bin, r.n AS n FROM {rows} AS r JOIN {prefix}sought AS s ON {same} WHERE {reach}"
-        merged = f"SELECT {listed}, agg, octave, bin, below, total, sum(n) AS n FROM ({found}) GROUP BY ALL"
-        upto = f"SELECT *, below + sum(n) OVER ({part}, octave ORDER BY bin) AS upto FROM ({merged})"
-        chosen = ", ".join(f"{sql} AS {name}" for name, sql in quantile_columns(outputs))
-        return [
-            *ctes,
-            f"{prefix}sought AS MATERIALIZED ({sought})",
-            f"{prefix}quantiles AS (SELECT {listed}, {chosen} FROM ({upto}) GROUP BY {listed})",
-        ]
+            bins, octaves = f"SELECT *, {octave_of('bin')} AS {OCTAVE} FROM {prefix}bins", None
+        elif self.octaves is None:
+            rows = self._rows(self.bins, _BINS, window, top)
+            bins, octaves = f"SELECT *, {octave_of('bin')} AS {OCTAVE} FROM ({rows})", None
+        else:
+            bins = self._rows(self.bins, (*_BINS, OCTAVE), window, top)
+            octaves = self._rows(self.octaves, ("agg", OCTAVE, "n"), window, top)
+        return [*ctes, *quantile_ctes(prefix, group, outputs, bins, bins if octaves is None else octaves)]
 
     def _estimates(
         self,
@@ -265,10 +252,6 @@ def _check_hop(*, total: bool) -> None:
 
 def _key_names(view: CompiledView) -> list[str]:
     return [f"k{i}" for i in range(len(view.keys))]
-
-
-def _same(left: str, right: str, columns: Sequence[str]) -> str:
-    return " AND ".join(f"{left}.{c} IS NOT DISTINCT FROM {right}.{c}" for c in columns)
 
 
 def _output(view: CompiledView, output: OutputColumn) -> str:
