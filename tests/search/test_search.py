@@ -261,7 +261,8 @@ def test_compares_a_selection_with_the_rest(search: Search) -> None:
     answer = search_compare(search, CompareAsked(selection=Scope(query="response_ms:>800")))
     names = [f["field"] for f in answer["fields"]]
     assert set(names[:4]) == {"endpoint", "level", "response_ms", "status"}
-    assert [f["difference"] for f in answer["fields"][:4]] == [1.0] * 4
+    assert all(f["difference"] > 0.9 for f in answer["fields"][:4])
+    assert all(f["difference"] < 0.5 for f in answer["fields"][4:])
     assert "trace_id" in answer["left_out"]
     assert (answer["selection"]["records"], answer["baseline"]["records"]) == (24, 216)
 

@@ -29,6 +29,7 @@ from tailrace.cli import (
     produce,
     profile,
     query,
+    search,
     shards,
     ship,
     streams,
@@ -71,6 +72,7 @@ def options(
 app.command("demo")(ending_with_reader(demo.demo))
 app.command("up")(ending_with_reader(up.up))
 app.command("tail")(ending_with_reader(tail.tail))
+app.command("search")(ending_with_reader(search.search))
 app.command("query")(ending_with_reader(query.query))
 app.command("explain")(ending_with_reader(explain.explain))
 app.add_typer(view_versions.app, name="views")

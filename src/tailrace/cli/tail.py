@@ -23,6 +23,10 @@ STAMP_CHARS = len("2026-11-22 10:00:00.000")
 
 
 def tail(
+    query: Annotated[
+        str | None,
+        typer.Argument(metavar="[QUERY]", help="Only records that fulfil this: the language of tailrace search."),
+    ] = None,
     where: Annotated[
         str | None,
         typer.Option("--where", metavar="SQL", help="Only records for which this condition over the fields holds."),
@@ -44,6 +48,7 @@ def tail(
 
     ```
     tailrace tail
+    tailrace tail 'level:error -endpoint:/health'
     tailrace tail --where "status >= 500"
     tailrace tail --where "endpoint = '/login' AND response_ms > 1000" --limit 100
     tailrace tail --stream slow
@@ -53,7 +58,7 @@ def tail(
     Exit codes: 0 done, 2 the condition is wrong or there is no such stream, 3 no node answers.
     """
     client = Client(node_url(url))
-    wanted = {"where": where, "stream": stream}
+    wanted = {"query": query, "where": where, "stream": stream}
     params = {"limit": str(limit)} | {name: value for name, value in wanted.items() if value}
     out = console()
     left = count

@@ -70,6 +70,18 @@ export class Explore {
       if (signal.aborted) return;
       this.error = asApiError(reason);
       this.busy = this.counting = false;
+      this.rows = [];
+      this.cursor = this.histogram = null;
+      if (this.fields.length === 0) await this.#allFields(scope, signal);
+    }
+  }
+
+  /** Fields of all lines of the time, so that a search that cannot be read can be completed. */
+  async #allFields(scope: Scope, signal: AbortSignal): Promise<void> {
+    try {
+      this.fields = (await ask<{ fields: FoundField[] }>("/fields", { from: scope.from, to: scope.to }, signal)).fields;
+    } catch {
+      // The error that is shown already says more.
     }
   }
 

@@ -1,9 +1,9 @@
 """What is different here? The fields whose values are spread otherwise in a selection than in the rest.
 
-Measure: the Jensen-Shannon divergence of the two distributions, in bits: 0 where they are the same, 1 where they share no value. NULL is
-a value of its own. Numbers with many values are cut at the deciles of both together. Of other fields, the values most frequent on
-either side stand by themselves and the rest are one, so that rare values cannot make a difference by chance. A field in which nearly
-every record has a value of its own, such as a trace id, is left out and named.
+Measure: the Jensen-Shannon divergence of the two distributions, in bits: 0 where they are the same, 1 where they share no value. What two
+samples of one distribution differ by on average is taken off. NULL is a value of its own. Numbers with many values are cut at quantiles
+of both sides. Of other fields, the values most frequent on either side stand by themselves and the rest are one, so that rare values
+cannot make a difference by chance. A field in which nearly every record has a value of its own, such as a trace id, is left out and named.
 
 Source: Lin, "Divergence measures based on the Shannon entropy", IEEE Trans. Inf. Theory 37 (1991).
 """
@@ -55,7 +55,7 @@ def search_compare(search: Search, asked: CompareAsked) -> dict[str, Any]:
             found.append(compared)
     found.sort(key=lambda each: (-each["difference"], each["field"]))
     return {
-        "measure": "jensen-shannon divergence, bits",
+        "measure": "jensen-shannon divergence, bits, less what chance makes",
         "fields": found[: asked.limit],
         "left_out": left_out,
         "position": search.position,
@@ -74,6 +74,11 @@ def divergence(counts: Counts) -> float:
         middle = (p + q) / 2
         total += sum(x / 2 * math.log2(x / middle) for x in (p, q) if x)
     return min(1.0, max(0.0, total))
+
+
+def by_chance(values: int, totals: tuple[int, int]) -> float:
+    """What the divergence of two samples of one distribution is on average, to first order."""
+    return (values - 1) / (8 * math.log(2)) * sum(1 / total for total in totals)
 
 
 def _names(search: Search, asked: CompareAsked) -> list[str]:
@@ -124,7 +129,7 @@ def _field(search: Search, number: int, name: str, totals: tuple[int, int]) -> d
         "field": name,
         "unit": (field.unit or None) if field else None,
         "binned": numeric and distinct > _MANY_NUMBERS,
-        "difference": round(divergence(counts), 6),
+        "difference": round(max(0.0, divergence(counts) - by_chance(len(counts), totals)), 6),
         "values": [
             {"value": value, "others": value == _OTHERS, "selection": a, "baseline": b,
              "selection_share": a / totals[0], "baseline_share": b / totals[1]}
