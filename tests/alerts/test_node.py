@@ -77,7 +77,7 @@ def test_from_lines_to_a_message_through_a_kill_to_its_end(tmp_path: Path) -> No
         assert told["status"] == "firing"
         assert told["annotations"]["summary"] == "/a: 10"
         assert "n of view per_second over 1s (endpoint = /a): 10 > 3" in told["annotations"]["explain"]
-        assert '"status": 500' in told["annotations"]["lines"]
+        assert '"status":500' in told["annotations"]["lines"]
         assert told["generatorURL"].startswith("https://logs.example.com/?page=alerts&rule=busy")
         before = alerts(node)["/a"]
 

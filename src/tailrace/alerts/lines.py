@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from tailrace.alerts.rule import Rule
 from tailrace.errors import TailraceError
@@ -17,6 +18,7 @@ from tailrace.views.dialects.duckdb.expression import print_expression
 from tailrace.views.record_filter import bind_record_filter
 
 LINES_MAX, CHARS_MAX = 5, 500
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 class Lines:
@@ -79,5 +81,5 @@ def newest(buffer: TailBuffer, condition: str, limit: int) -> list[str]:
 
 def _line(row: Mapping[str, Any]) -> str:
     shown = {name: value for name, value in row.items() if value is not None and not name.startswith("_")}
-    text = json.dumps(shown, ensure_ascii=False, default=str)
+    text = _ENCODER.encode(shown).decode()
     return text if len(text) <= CHARS_MAX else text[: CHARS_MAX - 1] + "\N{HORIZONTAL ELLIPSIS}"
