@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,7 @@ def test_each_anomaly_has_an_alert_and_none_is_wrong(tmp_path: Path, capsys: pyt
         assert "server-errors" in rules["outage"]
         assert rules["ddos"] == ["traffic-surge"]
         _keys_are_merged_exactly(node)
+        _streams_and_sql_say_what_views_say(node)
 
 
 def _keys_are_merged_exactly(node: RunningNode) -> None:
@@ -86,3 +88,25 @@ def _keys_are_merged_exactly(node: RunningNode) -> None:
         return found[0]["values"]
 
     assert series("endpoint_health") == series("overall_health")
+
+
+def _streams_and_sql_say_what_views_say(node: RunningNode) -> None:
+    sql = (
+        "SELECT time_bucket(INTERVAL '1 minute', timestamp) AS window_start, endpoint, count(*) AS n FROM logs "
+        "WHERE timestamp >= {{from}} AND timestamp < {{to}} GROUP BY ALL"
+    )
+    times = {"over": "1m", "step": "1m", "above": 0, "delay": "1s"}
+    asked = [
+        {"view": "endpoint_health", "value": "requests", **times},
+        {"stream": "logs", "by": ["endpoint"], **times},
+        {"sql": sql, "value": "n", **times},
+    ]
+    to = datetime.now(UTC).isoformat()
+    found = []
+    for rule in asked:
+        body = json.dumps({"rule": rule, "from": "now-25m", "to": to}).encode()
+        answer = node.request("POST", "/v1/alerts/preview", body)
+        assert answer.status == 200, answer.body
+        found.append({s["key"]["endpoint"]: s["values"] for s in answer.json["series"]})
+    assert len(found[0]) == 4
+    assert found[0] == found[1] == found[2]

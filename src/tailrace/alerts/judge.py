@@ -35,7 +35,7 @@ def judge(rule: Rule, frame: Frame) -> Judged:
         return Judged(np.zeros(frame.values.shape, np.int8), nothing, nothing)
     seen = _seen(frame, rule)
     if rule.kind == "no_data":
-        silent_s = _silent_windows(frame) * (frame.grid.step_us / 1e6)
+        silent_s = np.where(seen, _silent_windows(frame) * (frame.grid.step_us / 1e6), np.nan)
         return Judged(np.where(~frame.present & seen, BREACHED, CLEAR).astype(np.int8), silent_s, nothing)
     values = frame.values
     if rule.missing == "zero":

@@ -16,6 +16,7 @@ from tailrace.views import CompiledView
 from tailrace.views.dialects.duckdb.engine import registered, rows_as_arrow, thread_engine
 from tailrace.views.dialects.duckdb.expression import print_expression
 from tailrace.views.record_filter import bind_record_filter
+from tailrace.views.stream import LOGS
 
 LINES_MAX, CHARS_MAX = 5, 500
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -41,7 +42,8 @@ class Lines:
         if rule.lines:
             parts.append(print_expression(bind_record_filter(rule.lines, self._fields)))
         if rule.stream:
-            parts += [print_expression(c) for c in self._follower.catalog.state.stream(rule.stream).conditions]
+            if rule.stream.lower() != LOGS:
+                parts += [print_expression(c) for c in self._follower.catalog.state.stream(rule.stream).conditions]
             if rule.where:
                 parts.append(print_expression(bind_record_filter(rule.where, self._fields)))
         elif rule.view:
