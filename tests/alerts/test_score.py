@@ -70,7 +70,7 @@ def test_each_anomaly_has_an_alert_and_none_is_wrong(tmp_path: Path, capsys: pyt
         found = json.loads(capsys.readouterr().out)
         assert (code, found["wrong"], found["recall"]) == (0, [], 1.0), found
         rules = {each["scenario"]: each["rules"] for each in found["anomalies"]}
-        assert rules["slow"] == ["slow-average"]
+        assert "slow-average" in rules["slow"]
         assert "server-errors" in rules["outage"]
         assert rules["ddos"] == ["traffic-surge"]
         _keys_are_merged_exactly(node)
