@@ -55,7 +55,6 @@ def test_nothing_wanted_and_nothing_fired_is_perfect() -> None:
     assert (score([], []).precision, score([], []).recall) == (1.0, 1.0)
 
 
-@pytest.mark.kill
 def test_each_anomaly_has_an_alert_and_none_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "tailrace.toml").write_text(QUICK)
     (tmp_path / "day.toml").write_text(TIMELINE)
