@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.alerts.alert import Alert, alert_of
@@ -94,6 +94,7 @@ def test_a_silence_holds_back_and_still_resolves_what_was_told() -> None:
 steps = st.lists(st.tuples(st.sets(st.sampled_from("abc")), st.booleans(), st.integers(1, 100)), max_size=40)
 
 
+@settings(max_examples=30, deadline=None)
 @given(steps)
 def test_each_time_that_it_fires_is_told_once_at_least_and_over_once(story: list[Any]) -> None:
     """Whatever is taken and whatever is not: once all is taken, what fires was told, and what is over was told to be over."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.alerts.state import FLAPPING, IDLE, Instance, Status, Timing, advance
@@ -21,6 +21,7 @@ def run(timing: Timing, windows: list[bool | None], start: Instance = IDLE, firs
     return instance, changes
 
 
+@settings(max_examples=60, deadline=None)
 @given(timings, conditions)
 def test_changes_follow_each_other_and_end_in_the_status(timing: Timing, windows: list[bool | None]) -> None:
     instance, changes = run(timing, windows)
@@ -32,6 +33,7 @@ def test_changes_follow_each_other_and_end_in_the_status(timing: Timing, windows
     assert instance.status is status
 
 
+@settings(max_examples=60, deadline=None)
 @given(timings, conditions)
 def test_it_fires_exactly_when_a_breach_has_lasted(timing: Timing, windows: list[bool | None]) -> None:
     """Against the sentence of the documentation, counted by hand: windows that cannot be judged are as if they had not been there."""
@@ -56,6 +58,7 @@ def test_it_fires_exactly_when_a_breach_has_lasted(timing: Timing, windows: list
     assert (fired, over) == (expected_fired, expected_over)
 
 
+@settings(max_examples=60, deadline=None)
 @given(timings, conditions, st.integers(0, 60))
 def test_a_restart_between_two_windows_changes_nothing(timing: Timing, windows: list[bool | None], cut: int) -> None:
     whole, changes = run(timing, windows)
@@ -64,6 +67,7 @@ def test_a_restart_between_two_windows_changes_nothing(timing: Timing, windows: 
     assert run(timing, windows[cut:], stored, cut + 1) == (whole, changes[len(first) :])
 
 
+@settings(max_examples=60, deadline=None)
 @given(timings, conditions, st.integers(0, 61), st.booleans())
 def test_a_window_is_judged_once(timing: Timing, windows: list[bool | None], again: int, breached: bool) -> None:
     instance, _ = run(timing, windows)
@@ -71,6 +75,7 @@ def test_a_window_is_judged_once(timing: Timing, windows: list[bool | None], aga
         assert advance(instance, timing, again * STEP_US, breached) == (instance, [])
 
 
+@settings(max_examples=60, deadline=None)
 @given(timings, st.lists(st.booleans(), max_size=60))
 def test_clear_windows_of_an_idle_alert_can_be_left_out(timing: Timing, windows: list[bool]) -> None:
     """What makes a replay cheap: only where something is breached, or an alert is active, is there anything to do."""

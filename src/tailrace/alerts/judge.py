@@ -35,7 +35,7 @@ def judge(rule: Rule, frame: Frame) -> Judged:
         return Judged(np.zeros(frame.values.shape, np.int8), nothing, nothing)
     seen = _seen(frame, rule)
     if rule.kind == "no_data":
-        silent_s = _silent_windows(frame) * (frame.grid.step_us / 1e6)
+        silent_s = np.where(seen, _silent_windows(frame) * (frame.grid.step_us / 1e6), np.nan)
         return Judged(np.where(~frame.present & seen, BREACHED, CLEAR).astype(np.int8), silent_s, nothing)
     values = frame.values
     if rule.missing == "zero":
@@ -75,7 +75,10 @@ def _change(rule: Rule, values: Any, baseline: Any) -> Any:
 
 
 def _baseline(rule: Rule, frame: Frame, values: Any) -> Any:
-    """The median of the windows of the period before, which do not overlap each other nor the window that is judged."""
+    """The median of the windows of the period before, which do not overlap each other nor the window that is judged.
+
+    Of an even number the upper one: where traffic began in the middle of the period, half of it and half of nothing are not normal.
+    """
     over, step = frame.grid.over_us, frame.grid.step_us
     apart, number = over // step, rule.against_us // over
     first = apart + rule.offset_us // step
@@ -87,9 +90,6 @@ def _baseline(rule: Rule, frame: Frame, values: Any) -> Any:
             stacked[at, :, shift:] = values[:, : count - shift]
     known = (~np.isnan(stacked)).sum(axis=0)
     ordered = np.sort(stacked, axis=0)  # NaN last
-    low, high = np.maximum(known - 1, 0) // 2, known // 2
-    high = np.minimum(high, np.maximum(known - 1, 0))
-    at_low = np.take_along_axis(ordered, low[None], axis=0)[0]
-    at_high = np.take_along_axis(ordered, high[None], axis=0)[0]
-    enough = known >= max(2, number * HISTORY_SHARE_MIN)
-    return np.where(enough, (at_low + at_high) / 2, np.nan)
+    middle = np.minimum(known // 2, np.maximum(known - 1, 0))
+    median = np.take_along_axis(ordered, middle[None], axis=0)[0]
+    return np.where(known >= max(2, number * HISTORY_SHARE_MIN), median, np.nan)

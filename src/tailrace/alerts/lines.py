@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from tailrace.alerts.rule import Rule
 from tailrace.errors import TailraceError
@@ -15,8 +16,10 @@ from tailrace.views import CompiledView
 from tailrace.views.dialects.duckdb.engine import registered, rows_as_arrow, thread_engine
 from tailrace.views.dialects.duckdb.expression import print_expression
 from tailrace.views.record_filter import bind_record_filter
+from tailrace.views.stream import LOGS
 
 LINES_MAX, CHARS_MAX = 5, 500
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 class Lines:
@@ -39,7 +42,8 @@ class Lines:
         if rule.lines:
             parts.append(print_expression(bind_record_filter(rule.lines, self._fields)))
         if rule.stream:
-            parts += [print_expression(c) for c in self._follower.catalog.state.stream(rule.stream).conditions]
+            if rule.stream.lower() != LOGS:
+                parts += [print_expression(c) for c in self._follower.catalog.state.stream(rule.stream).conditions]
             if rule.where:
                 parts.append(print_expression(bind_record_filter(rule.where, self._fields)))
         elif rule.view:
@@ -79,5 +83,5 @@ def newest(buffer: TailBuffer, condition: str, limit: int) -> list[str]:
 
 def _line(row: Mapping[str, Any]) -> str:
     shown = {name: value for name, value in row.items() if value is not None and not name.startswith("_")}
-    text = json.dumps(shown, ensure_ascii=False, default=str)
+    text = _ENCODER.encode(shown).decode()
     return text if len(text) <= CHARS_MAX else text[: CHARS_MAX - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -26,6 +26,7 @@ from tailrace.serving.merge import Merger, ViewQuery
 from tailrace.serving.pin import Pinned
 from tailrace.stream.base import StreamBackend
 from tailrace.views import CompiledView
+from tailrace.views.stream import LOGS
 
 ROWS_MAX = 2_000_000
 SQL_TIMEOUT_S = 40.0
@@ -86,7 +87,7 @@ class Sources:
                     )
             grid = Grid(0, 0, step_us(rule, view), rule.over_us)
             self._table(self._asked(rule, grid))
-        if rule.stream:
+        if rule.stream and rule.stream.lower() != LOGS:
             self._follower.catalog.state.stream(rule.stream)
         if (rule.stream or rule.sql) and rule.step_us not in (0, rule.over_us):
             raise Invalid("`step` must be as long as `over` for SQL and streams", hint="leave `step` out")

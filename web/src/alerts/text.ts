@@ -102,6 +102,16 @@ export function ruleOf(draft: Draft): RuleText {
   return found;
 }
 
+/** What a form still lacks before it can be replayed, in words; null if it is whole. */
+export function lacks(draft: Draft): string | null {
+  if (draft.kind === "drift" || draft.kind === "ledger") return null;
+  if (!SYSTEM.has(draft.kind)) {
+    if (draft.from.trim() === "") return `Name a ${draft.source === "sql" ? "query" : draft.source} to see what the rule would have done.`;
+    if (draft.source === "view" && draft.kind !== "no_data" && draft.value.trim() === "") return "Write a number to see what the rule would have done.";
+  }
+  return draft.kind !== "no_data" && draft.threshold.trim() === "" ? "Give a threshold to see how often the rule would have fired." : null;
+}
+
 /** `new=` of the address: a rule as JSON, or anything for an empty one. */
 export function ruleFromAddress(text: string): RuleText {
   try {

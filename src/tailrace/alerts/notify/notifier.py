@@ -6,7 +6,6 @@ import logging
 import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -70,24 +69,29 @@ class Notifier:
         self._first_seen: dict[tuple[str, str], int] = {}
 
     def run(self, stop: threading.Event) -> None:
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="notify") as workers:
-            while not stop.wait(TICK_S):
-                try:
-                    self.tick(workers)
-                except Exception:
-                    LOG.exception("messages stand still; they are tried again")
-                    stop.wait(10 * TICK_S)
+        while not stop.wait(TICK_S):
+            try:
+                self.tick(stop)
+            except Exception:
+                LOG.exception("messages stand still; they are tried again")
+                stop.wait(10 * TICK_S)
 
-    def tick(self, workers: ThreadPoolExecutor | None = None) -> int:
-        """Send what is due; returns how many messages were taken."""
+    def tick(self, stop: threading.Event | None = None) -> None:
+        """Send what is due, some at once. Returns once it was tried, or at `stop`: what is on the way is then due again."""
         routing = self._channels.look()
         if not self._engine.is_ready:
-            return 0
-        messages = self._due(routing)
-        if not messages:
-            return 0
-        tried = list((workers.map if workers else map)(lambda m: self._deliver(routing, m), messages))
-        return sum(tried)
+            return
+        stop = stop or threading.Event()
+        todo = self._due(routing)
+        while todo and not stop.is_set():
+            # Daemons: a server that does not answer must not hold up the end of the node.
+            senders = [threading.Thread(target=self._deliver, args=(routing, m), daemon=True) for m in todo[:WORKERS]]
+            todo = todo[WORKERS:]
+            for each in senders:
+                each.start()
+            for each in senders:
+                while each.is_alive() and not stop.is_set():
+                    each.join(0.1)
 
     def routing(self) -> Routing:
         return self._channels.routing
@@ -141,7 +145,7 @@ class Notifier:
         failing = self.failing.get((message.channel, message.key))
         return failing is None or now_us >= failing.next_us or now_us < failing.since_us
 
-    def _deliver(self, routing: Routing, message: Message) -> bool:
+    def _deliver(self, routing: Routing, message: Message) -> None:
         channel = routing.channels[message.channel]
         now_us = self._clock.now_us()
         place = (message.channel, message.key)
@@ -161,10 +165,9 @@ class Notifier:
                 send(channel, ToldForm(message, self.url(), now_us, self._behind(message)))
         except TailraceError as error:
             self._failed(message, error, delivery, before)
-            return False
+            return
         self._store.keep_told(message.channel, message.key, message.told, delivery)
         self.failing.pop(place, None)
-        return True
 
     def _failed(self, message: Message, error: TailraceError, delivery: Delivery, before: Failing | None) -> None:
         since_us = before.since_us if before else delivery.at_us
