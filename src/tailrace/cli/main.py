@@ -21,6 +21,7 @@ from tailrace.cli import (
     explain,
     formats,
     import_,
+    keys,
     pins,
     produce,
     profile,
@@ -30,6 +31,7 @@ from tailrace.cli import (
     streams,
     tail,
     up,
+    users,
     verify,
     version,
     view_versions,
@@ -74,6 +76,8 @@ app.add_typer(streams.app, name="streams")
 app.add_typer(pins.app, name="pins")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(shards.app, name="shards")
+app.add_typer(users.app, name="users")
+app.add_typer(keys.app, name="keys")
 app.add_typer(formats.app, name="formats")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(produce.app, name="produce")

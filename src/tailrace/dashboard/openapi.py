@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from tailrace import __version__
+from tailrace.dashboard.openapi_access import ACCESS_SCHEMAS, access_paths
 from tailrace.dashboard.openapi_schemas import COUNT, SCHEMAS, TEXT, TRUTH, Schema, listed, named, record
 
 _BINARY: Schema = {"type": "string", "format": "binary"}
 _EVERYWHERE = {
     "400": "it cannot be understood; see the hint",
-    "403": "it comes from a page of another site, or asks by a name that is not this node's",
+    "401": "nobody has logged in and no key is shown, and this node wants one",
+    "403": "the scope is missing; or it comes from a page of another site, or asks by a name that is not this node's",
     "503": "ask again after `Retry-After` seconds",
 }
 _SAID = {
@@ -23,7 +25,7 @@ _SAID = {
     "410": "records that are needed have been let go",
     "413": "it is too large",
     "500": "what is stored is damaged",
-    "429": "a queue or the disk is full: send again after `Retry-After` seconds",
+    "429": "a queue or the disk is full, or it was asked too often: send again after `Retry-After` seconds",
 }
 
 
@@ -86,12 +88,19 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Tailrace",
             "version": __version__,
-            "description": "`POST /` with `X-Amz-Target: Kinesis_20131202.*` is the Kinesis API, which AWS describes. A node with keys "
-            "wants `Authorization: Bearer SECRET` everywhere but on `/healthz` and `/readyz`, and answers 401 without it.",
+            "description": "`POST /` with `X-Amz-Target: Kinesis_20131202.*` is the Kinesis API, which AWS describes. A node with "
+            "users or keys wants a session's cookie or `Authorization: Bearer SECRET` everywhere but on the page's own files, the log-in, "
+            "`/healthz` and `/readyz`: 401 without, 403 where the scope is missing (docs/access.md).",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": _ingest_paths() | _view_paths() | _pin_paths() | _shard_paths() | _record_paths() | _node_paths(),
-        "components": {"schemas": SCHEMAS},
+        "paths": _ingest_paths()
+        | _view_paths()
+        | _pin_paths()
+        | _shard_paths()
+        | _record_paths()
+        | _node_paths()
+        | access_paths(_operation, _parameter),
+        "components": {"schemas": SCHEMAS | ACCESS_SCHEMAS},
     }
 
 
