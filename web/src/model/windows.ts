@@ -5,11 +5,20 @@ import type { HealthAt } from "./rows.ts";
 /** Of the views that come with Tailrace and that the overview draws. */
 export const WINDOW_MS = 10_000;
 
-const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
+const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
 /** "10s", "5m", "1h" in milliseconds. */
 export function spanMs(text: string): number {
   return Number(text.slice(0, -1)) * (UNITS[text.slice(-1)] ?? 1_000);
+}
+
+const SPAN_WORDS: Readonly<Record<string, string>> = { s: "second", m: "minute", h: "hour", d: "day", w: "week" };
+
+/** "15m" as "15 minutes"; "1h" as "hour", as in "the last hour". */
+export function spanWords(text: string): string {
+  const n = Number(text.slice(0, -1));
+  const unit = SPAN_WORDS[text.slice(-1)] ?? "second";
+  return n === 1 ? unit : `${n} ${unit}s`;
 }
 
 /**
