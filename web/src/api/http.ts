@@ -1,12 +1,14 @@
-// GET over the same origin, with the API's one error shape turned into an exception.
+// Requests over the same origin, with the API's one error shape turned into an exception.
 
 import type { ApiError } from "../live/frames.ts";
 
 export class RequestFailed extends Error {
   readonly error: ApiError;
-  constructor(error: ApiError) {
+  readonly status: number;
+  constructor(error: ApiError, status = 0) {
     super(error.message);
     this.error = error;
+    this.status = status;
   }
 }
 
@@ -15,16 +17,16 @@ export async function getJson<T>(path: string, query: Readonly<Record<string, st
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   const answer = await fetch(url, { signal, headers: { accept: "application/json" } });
   if (answer.ok) return (await answer.json()) as T;
-  throw new RequestFailed(await readError(answer));
+  throw new RequestFailed(await readError(answer), answer.status);
 }
 
-/** Whether a GET is answered with success in time. */
-export async function answers(url: string, withinMs: number): Promise<boolean> {
-  try {
-    return (await fetch(url, { signal: AbortSignal.timeout(withinMs), cache: "no-store" })).ok;
-  } catch {
-    return false;
-  }
+/** A request that changes something. */
+export async function sendJson<T>(method: "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T> {
+  const headers: Record<string, string> = { accept: "application/json" };
+  if (body !== undefined) headers["content-type"] = "application/json";
+  const answer = await fetch(new URL(path, document.baseURI), { method, headers, body: body === undefined ? null : JSON.stringify(body) });
+  if (answer.ok) return (await answer.json()) as T;
+  throw new RequestFailed(await readError(answer), answer.status);
 }
 
 async function readError(answer: Response): Promise<ApiError> {
