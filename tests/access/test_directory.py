@@ -82,7 +82,9 @@ def test_a_key_ends_when_it_expires(desk: Desk) -> None:
 
 def test_only_keys_that_were_made_for_it_sign(desk: Desk) -> None:
     plain, signing = desk.manager.add_key("a", ["ingest"]), desk.manager.add_key("b", ["ingest"], signs=True)
-    assert desk.directory.signing() == {signing.key.id: signing.secret}
+    assert dict(desk.directory.signing()) == {signing.key.id: signing.secret}
+    late = desk.manager.add_key("c", ["ingest"], signs=True)
+    assert late.key.id in desk.directory.signing(), "at once"
     assert plain.key.secret == ""
 
 
@@ -205,7 +207,7 @@ def test_keys_of_the_settings_are_known_with_their_scopes(tmp_path: Path) -> Non
         ["ingest", "query", "admin"],
         None,
     ]
-    assert desk.directory.signing() == {"one": keys[0].secret, "two": keys[1].secret}
+    assert dict(desk.directory.signing()) == {"one": keys[0].secret, "two": keys[1].secret}
 
 
 def test_when_a_log_in_is_wanted(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ changed; only then is it read again. A session is read when it is first shown.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tailrace.access.model import KeyRow, SessionRow, UserRow
@@ -118,9 +118,13 @@ class Directory:
 
     def signing(self) -> Mapping[str, str]:
         """Secrets of the keys that sign requests of the Kinesis API, by id."""
-        self._look()
+        return _Signing(self._signs)
+
+    def _signs(self, key_id: str | None) -> dict[str, str]:
+        """`key_id`: it may have been made a moment ago."""
+        self._look(now=key_id is not None and key_id not in self._by_id)
         now_us = self._clock.now_us()
-        return {key_id: each.secret for key_id, each in self._by_id.items() if each.secret and each.is_valid(now_us)}
+        return {name: each.secret for name, each in self._by_id.items() if each.secret and each.is_valid(now_us)}
 
     def key(self, key_id: str) -> Principal | None:
         """One whose signature has been checked."""
@@ -166,6 +170,22 @@ class Directory:
             self._changes = changes
         self._looked_s = now_s
         return has_changed
+
+
+class _Signing(Mapping[str, str]):
+    """Looked up anew each time."""
+
+    def __init__(self, secrets: Callable[[str | None], dict[str, str]]) -> None:
+        self._secrets = secrets
+
+    def __getitem__(self, key_id: str) -> str:
+        return self._secrets(key_id)[key_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._secrets(None))
+
+    def __len__(self) -> int:
+        return len(self._secrets(None))
 
 
 def _is_reachable(settings: Settings) -> bool:

@@ -41,33 +41,38 @@ def require_stream(services: NodeServices, grants: Grants, stream: str) -> None:
         raise _forbidden(f"stream `{stream}`", QUERY, grants)
 
 
+def reads_of(catalog: CatalogState, name: str, version: str) -> str:
+    """The stream that this version of a view reads. The file of the view says it; of a version that no file has any more, nobody knows
+    more than that it reads `logs`."""
+    view = catalog.views.get(name)
+    return view.reads if view is not None and view.version == version else LOGS
+
+
 def require_view(
     services: NodeServices, grants: Grants, name: str, scope: str = QUERY, pinned: Pinned | None = None
 ) -> None:
     """Raises Forbidden unless `grants` let read (or administer) the stream that the view, as it is served now, reads.
 
-    `pinned`: what the answer stands on; None: that of now. Who may not read all streams is not told whether there is such a view.
+    `pinned`: what the answer stands on; None: that of now. Asked before a view is looked up: who may not read all streams is not told
+    whether there is such a view.
     """
     if grants.whole(scope):
         return
     view = (pinned or services.pinned()).views.get(name)
-    if view is None or not may_read(grants, services.follower.catalog.state, view.reads, scope):
+    catalog = services.follower.catalog.state
+    if view is None or not may_read(grants, catalog, reads_of(catalog, name, view.version), scope):
         raise _forbidden(f"view `{name}`", scope, grants)
 
 
 def require_version(services: NodeServices, grants: Grants, name: str, version: str) -> None:
-    """As `require_view`, of the version that is named. One that nobody can look at any more is for who may read all streams."""
+    """As `require_view`, of the version that is named."""
     if not may_read_version(services, grants, name, version):
         raise _forbidden(f"view `{name}`, version `{version}`", QUERY, grants)
 
 
 def may_read_version(services: NodeServices, grants: Grants, name: str, version: str) -> bool:
-    if grants.whole(QUERY):
-        return True
-    pinned = services.pinned()
-    kept = (views.get(name) for views in (pinned.views, pinned.previous))
     catalog = services.follower.catalog.state
-    return any(view and view.version == version and may_read(grants, catalog, view.reads) for view in kept)
+    return may_read(grants, catalog, reads_of(catalog, name, version))
 
 
 def require_both_versions(services: NodeServices, grants: Grants, name: str) -> None:
@@ -82,7 +87,9 @@ def readable_views(grants: Grants, pinned: Pinned, catalog: CatalogState) -> set
     """Names of the views that may be read; None: all."""
     if grants.whole(QUERY):
         return None
-    return {name for name, view in pinned.views.items() if may_read(grants, catalog, view.reads)}
+    return {
+        name for name, view in pinned.views.items() if may_read(grants, catalog, reads_of(catalog, name, view.version))
+    }
 
 
 def relations(services: NodeServices, grants: Grants) -> list[str] | None:

@@ -35,17 +35,24 @@ class Audited:
         if scope["type"] != "http" or not _is_noted(scope):
             await self._app(scope, receive, send)
             return
-        status = 500
+        noted = False
+
+        async def noting(status: int) -> None:
+            nonlocal noted
+            noted = True
+            await asyncio.to_thread(audit.note, self._store, self._row(Request(scope), status))
 
         async def sending(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
+            """Written down before the answer goes out."""
+            if message["type"] == "http.response.start":
+                await noting(message["status"])
             await send(message)
 
         try:
             await self._app(scope, receive, sending)
         finally:
-            await asyncio.to_thread(audit.note, self._store, self._row(Request(scope), status))
+            if not noted:
+                await noting(500)
 
     def _row(self, request: Request, status: int) -> AuditRow:
         who = asker(request)

@@ -147,6 +147,7 @@ class LiveSession:
             await self._send({"sub": sub, "kind": "gap", "dropped": int(late_s / TICK_S)})
 
     def _frame(self, wish: Subscription, now_us: int) -> Frame:
+        require_view(self._services, self._grants, wish.view)  # first: what is not there is told with all that is
         pinned = self._services.fresh(wish.view, exact=False)
         require_view(self._services, self._grants, wish.view, pinned=pinned)
         return self._services.live.frame(wish, pinned, now_us)

@@ -50,8 +50,8 @@ async def read_view(request: Request) -> Response:
     at = params.pop("at", None)
     query = view_query(params)
     name, grants = request.path_params["name"], grants_of(request)
+    require_view(services, grants, name)
     if at is not None:
-        require_view(services, grants, name)
         return await _past_view(request, name, query, at)
     if ARROW in request.headers.get("accept", ""):
         return Response(await asyncio.to_thread(_whole_view, services, grants, name, query), media_type=ARROW)

@@ -129,7 +129,7 @@ class KinesisEndpoint:
             principal = OPEN_HOUSE
             if secrets is not None:
                 principal = self._permitted(
-                    operation, verify(_signable(request, content), secrets, self._clock.now_us())
+                    operation, verify(_signable(request, content), dict(secrets), self._clock.now_us())
                 )
             if operation == "SubscribeToShard":
                 return await self._subscribe(checked(operation, wire.decode(content)), wire, principal)
