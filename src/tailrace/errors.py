@@ -6,10 +6,12 @@
     |   +-- TooLarge           send less at once (413)
     |   +-- NotFound           ask for something that exists (404)
     |   +-- Unauthorized       show a key (401)
+    |   +-- Forbidden          ask who may do it, or show another key (403)
     |   +-- Timeout            ask for less: it took too long (408)
     |   +-- Expired            ask about something younger: what it needs has been let go (410)
     +-- Unavailable            ask again after `retry_after_s` (503)
     |   +-- Backpressure       the same, because a queue is full (429)
+    |   +-- TooOften           the same, because it was asked too often (429)
     +-- Conflict               somebody else was first: read again, then decide (409)
     |   +-- Fenced             a newer writer has taken over: stop writing
     |   +-- ShardClosed        a shard was split or merged: go on with those that took its place
@@ -72,6 +74,11 @@ class Unauthorized(Invalid):
     http_status = 401
 
 
+class Forbidden(Invalid):
+    code = "forbidden"
+    http_status = 403
+
+
 class Timeout(Invalid):
     code = "timeout"
     http_status = 408
@@ -93,6 +100,11 @@ class Unavailable(TailraceError):
 
 class Backpressure(Unavailable):
     code = "backpressure"
+    http_status = 429
+
+
+class TooOften(Unavailable):
+    code = "too_often"
     http_status = 429
 
 

@@ -10,7 +10,7 @@ import pytest
 from tailrace.config.handed_on import read_settings, write_settings
 from tailrace.config.listen import is_loopback, parse_listen, require_keys, url_of
 from tailrace.config.load import SECTIONS, load_settings
-from tailrace.config.ranges import RANGES, TEXTS
+from tailrace.config.ranges import RANGES, SWITCHES, TEXTS
 from tailrace.config.settings import Settings
 from tailrace.errors import Corrupt, Invalid
 from tailrace.model.endpoint_rules import EndpointRule
@@ -150,7 +150,7 @@ def test_fields_are_changed_by_name_and_new_ones_come_last(tmp_path: Path) -> No
 def test_every_setting_says_what_it_may_be(tmp_path: Path) -> None:
     settings = load_settings(folder=tmp_path)
     names = {f"{s}.{f.name}" for s in SECTIONS for f in fields(getattr(settings, s))}
-    assert names == RANGES.keys() | TEXTS.keys()
+    assert names == RANGES.keys() | TEXTS.keys() | SWITCHES
     for name, (low, high) in RANGES.items():
         section, key = name.split(".")
         assert low <= getattr(getattr(settings, section), key) <= high

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ from schemathesis.specs.openapi.checks import (
 
 from tailrace.testing.node import RunningNode
 
+KEY = "the-key-of-the-hunt-for-faults"
+SETTINGS = f'[[keys]]\nid = "hunt"\nsecret = "{KEY}"\n'
+"""Users and keys are among what is made and removed at random: with a key of its own the hunt is never shut out."""
 CHECKS = [
     status_code_conformance,
     content_type_conformance,
@@ -73,8 +77,11 @@ class Surface:
 
     def __post_init__(self) -> None:
         self.url = f"http://127.0.0.1:{self.node.port}"
-        self.schema: Any = schemathesis.openapi.from_url(f"{self.url}/openapi.json")
+        self.schema: Any = schemathesis.openapi.from_url(f"{self.url}/openapi.json", headers=self._shown())
         self.document: dict[str, Any] = self.node.get("/openapi.json").json
+
+    def _shown(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.node.key}"}
 
     def operations(self) -> list[tuple[str, str]]:
         return [(p, m) for p, methods in self.document["paths"].items() for m in methods if p not in ENDLESS]
@@ -98,7 +105,7 @@ class Surface:
                 assert mode is GenerationMode.NEGATIVE, f"{method} {path} cannot be asked"
 
     def _ask(self, case: Any, mode: GenerationMode) -> None:
-        response = case.call()
+        response = case.call(headers=self._shown())
         name = f"{case.method} {case.path}"
         self.asked[name] = self.asked.get(name, 0) + 1
         assert response.status_code < 500 or response.status_code == 503, (name, response.status_code, response.content)
@@ -165,7 +172,10 @@ def main(arguments: list[str]) -> int:
     """Ask a node of its own for so many seconds, from a seed on; print what was wrong, and how many requests there were."""
     seconds, number = float(arguments[0]), int(arguments[1])
     wrong: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="tailrace-fuzz-") as folder, RunningNode(Path(folder) / "data") as node:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tailrace-fuzz-")))
+        (folder / "tailrace.toml").write_text(SETTINGS)
+        node = stack.enter_context(RunningNode(folder / "data", config=folder / "tailrace.toml", key=KEY))
         surface = Surface(node)
         surface.acknowledged += node.post_logs(b"no json").json["dead_lettered_total"]
         until = time.monotonic() + seconds

@@ -18,7 +18,7 @@ from tests.e2e.nodes import QUICK
 from tests.e2e.waiting import until
 
 pytest.importorskip("schemathesis", reason="schemathesis is not installed; `make setup` installs it")
-from tests.fuzz.http import ENDLESS, Surface, undocumented
+from tests.fuzz.http import ENDLESS, KEY, SETTINGS, Surface, undocumented
 
 EXAMPLES = int(os.environ.get("TAILRACE_HTTP_EXAMPLES", "6"))
 SEED = int(os.environ.get("TAILRACE_FUZZ_SEED", "1"))
@@ -28,8 +28,8 @@ OPERATIONS = [(p, m) for p, methods in document()["paths"].items() for m in meth
 @pytest.fixture(scope="module")
 def surface(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surface]:
     folder = tmp_path_factory.mktemp("surface")
-    (folder / "tailrace.toml").write_text(QUICK)
-    with RunningNode(folder / "data", config=folder / "tailrace.toml") as node:
+    (folder / "tailrace.toml").write_text(QUICK + SETTINGS)
+    with RunningNode(folder / "data", config=folder / "tailrace.toml", key=KEY) as node:
         found = Surface(node)
         rows = [{"timestamp": f"2026-04-01T10:00:{n:02d}Z", "endpoint": "/a", "status": n} for n in range(20)]
         body = "\n".join([*map(json.dumps, rows), "no json"]).encode()
@@ -79,7 +79,11 @@ def test_a_wrong_tail_is_refused_before_it_begins(surface: Surface, query: str, 
 def test_odd_requests_are_refused_and_nothing_falls_over(surface: Surface, line: bytes) -> None:
     with socket.create_connection(("127.0.0.1", surface.node.port), timeout=60) as connection:
         connection.sendall(
-            line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n" + (b"\xff\xff" if b"POST" in line else b"")
+            line
+            + b"\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer "
+            + KEY.encode()
+            + b"\r\n\r\n"
+            + (b"\xff\xff" if b"POST" in line else b"")
         )
         answer = b""
         while chunk := connection.recv(65_536):

@@ -30,10 +30,9 @@ def _of_running(url: str, here: Path) -> str:
     if running is None or running.url.rstrip("/") != url.rstrip("/") or not is_alive(running.pid):
         return ""
     try:
-        keys = read_settings(data_dir).keys
+        return read_settings(data_dir).local_key
     except TailraceError:
         return ""
-    return keys[0].secret if keys else ""
 
 
 def _of_settings(url: str, here: Path) -> str:

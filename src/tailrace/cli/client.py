@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from tailrace.cli.access import VARIABLE, key_for
-from tailrace.errors import InternalError, Invalid, NotFound, TailraceError, Unauthorized, Unavailable
+from tailrace.errors import Forbidden, InternalError, Invalid, NotFound, TailraceError, Unauthorized, Unavailable
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 CONNECT_TIMEOUT_S = 10.0
@@ -124,7 +124,11 @@ def api_error(status: int, body: bytes) -> TailraceError:
     if status == 404:
         return NotFound(message, hint=hint)
     if status == 401:
-        return Unauthorized(message, hint=f"set {VARIABLE} to the secret of one of its keys")
+        return Unauthorized(
+            message, hint=f"set {VARIABLE} to the secret of one of its keys; to make one: tailrace keys add"
+        )
+    if status == 403:
+        return Forbidden(message, hint=hint)
     if status in (429, 502, 503, 504):
         return Unavailable(message, hint=hint)
     return Invalid(message, hint=hint) if status < 500 else InternalError(message, hint=hint)

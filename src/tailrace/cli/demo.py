@@ -93,8 +93,7 @@ def _play(running: Running, log: Replay | None, rate: float, seconds: float | No
     with running as node:
         if not node.wait_ready():
             return
-        key = node.settings.keys[0].secret if node.settings.keys else ""
-        scene = played(node.url, log, node.clock, key) if log else made_up(node.url, rate, node.clock, key)
+        scene = played(node.url, log, node.clock, node.key) if log else made_up(node.url, rate, node.clock, node.key)
         try:
             _tell(node, scene)
             if browser:

@@ -25,6 +25,7 @@ from tailrace.cli import (
     explain,
     formats,
     import_,
+    keys,
     pins,
     produce,
     profile,
@@ -35,6 +36,7 @@ from tailrace.cli import (
     streams,
     tail,
     up,
+    users,
     verify,
     version,
     view_versions,
@@ -84,6 +86,8 @@ app.add_typer(dashboards.app, name="dashboards")
 app.command("annotate")(ending_with_reader(annotate.annotate))
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(shards.app, name="shards")
+app.add_typer(users.app, name="users")
+app.add_typer(keys.app, name="keys")
 app.add_typer(formats.app, name="formats")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(produce.app, name="produce")

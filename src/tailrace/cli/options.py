@@ -34,6 +34,6 @@ Listen = Annotated[
     typer.Option(
         "--listen",
         metavar="HOST:PORT",
-        help="Address of the node; without [[keys]] in the settings a loopback one. Default: 127.0.0.1:8080.",
+        help="Address of the node; without users and keys a loopback one. Default: 127.0.0.1:8080.",
     ),
 ]

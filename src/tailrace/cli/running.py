@@ -115,6 +115,11 @@ class Running:
         return self._node.url
 
     @property
+    def key(self) -> str:
+        """What the node lets this command in with."""
+        return self._node.key
+
+    @property
     def tls_url(self) -> str:
         """Empty where TLS is not spoken."""
         return self._node.tls_url

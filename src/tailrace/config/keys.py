@@ -7,12 +7,14 @@ from typing import Any
 
 from tailrace.config.problem import SettingsFile
 from tailrace.config.settings import AccessKey
+from tailrace.errors import Invalid
+from tailrace.model.scopes import SCOPES, parse_grants
 
 KEYS_MAX = 64
 SECRET_CHARS_MIN = 16
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _SECRET = re.compile(r"[!-~]{16,256}")
-_MEMBERS = ("id", "secret")
+_MEMBERS = ("id", "secret", "scopes", "streams")
 
 
 def read_keys(file: SettingsFile, given: Any) -> tuple[AccessKey, ...]:
@@ -32,7 +34,7 @@ def _key(file: SettingsFile, name: str, given: dict[str, Any]) -> AccessKey:
     for member in given:
         if member not in _MEMBERS:
             raise file.unknown(member, _MEMBERS, name)
-    for member in _MEMBERS:
+    for member in ("id", "secret"):
         if member not in given:
             raise file.missing(f"{name}.{member}", "text, such as the id AKIALOGS and a secret of 40 characters")
     if not isinstance(given["id"], str) or not _ID.fullmatch(given["id"]):
@@ -43,4 +45,19 @@ def _key(file: SettingsFile, name: str, given: dict[str, Any]) -> AccessKey:
             "(not shown)",
             f"{SECRET_CHARS_MIN} to 256 characters without blanks; make one: openssl rand -base64 30",
         )
-    return AccessKey(given["id"], given["secret"])
+    return AccessKey(given["id"], given["secret"], *_limits(file, name, given))
+
+
+def _limits(file: SettingsFile, name: str, given: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Scopes and streams; all of them where the key names none."""
+    for member in ("scopes", "streams"):
+        value = given.get(member, [])
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise file.wrong(f"{name}.{member}", value, 'a list of names, such as ["query"]')
+    scopes = tuple(given.get("scopes", SCOPES))
+    try:
+        parse_grants(scopes, given.get("streams", []))
+    except Invalid as error:
+        member = "streams" if "stream" in error.message else "scopes"
+        raise file.wrong(f"{name}.{member}", given.get(member, []), error.hint) from error
+    return scopes, tuple(given.get("streams", []))

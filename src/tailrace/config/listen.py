@@ -31,11 +31,12 @@ def is_loopback(host: str) -> bool:
 
 
 def require_keys(host: str, *, has_keys: bool) -> None:
-    """Raises Invalid for an address that other machines may reach, unless there are keys that keep them out."""
+    """Raises Invalid for an address that other machines may reach, unless there are users or keys that keep them out."""
     if not has_keys and not is_loopback(host):
         raise Invalid(
-            f"refusing to listen on `{host}`: other machines could read and write your logs, and there are no access keys",
-            hint="add [[keys]] with id and secret to tailrace.toml, or listen on 127.0.0.1 and reach it from elsewhere "
+            f"refusing to listen on `{host}`: other machines could read and write your logs, and there is no user and no key",
+            hint="make a user: tailrace users add NAME --admin (or [[keys]] with id and secret in tailrace.toml); "
+            "or listen on 127.0.0.1 and reach it from elsewhere "
             "through ssh: ssh -L 8080:127.0.0.1:8080 THIS_MACHINE",
         )
 

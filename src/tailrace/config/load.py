@@ -3,13 +3,13 @@
 Called once by the command line; the processes that it starts get the finished values (`handed_on.py`), so that a file edited
 under a running node changes nothing by halves. Relative folders in the file count from the file's own folder.
 
-    data_dir = "tailrace-data"        [stream] [ingest] [speed] [batch] [retention] [query] [kinesis]   as settings.py names them
+    data_dir = "tailrace-data"        [stream] [ingest] [speed] [batch] [retention] [query] [kinesis] [access]   as settings.py names them
     views_dir = "views"               [[fields]]   name, type, source, scale, unit, zone: a new field, or a default one changed
     dashboards_dir, searches_dir      [[formats]]  name, pattern, groups, absent, multiline: a way of reading lines
     alerts_dir = "alerts"             rules and channels, watched; without it `alerts` in the data folder
     listen = "127.0.0.1:8080"         [[formats]]  name, pattern, groups, absent, multiline: a way of reading lines
     [tls]  listen, certificate, key   [[endpoint_rules]]  match and template, or builtin: one endpoint of many paths
-                                      [[keys]]  id, secret: who may use the node
+                                      [[keys]]  id, secret, scopes, streams: who may use the node
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _TOP = (
     "tls",
     "keys",
 )
-SECTIONS = ("stream", "ingest", "speed", "batch", "retention", "query", "kinesis")
+SECTIONS = ("stream", "ingest", "speed", "batch", "retention", "query", "kinesis", "access")
 
 
 def load_settings(
@@ -134,7 +134,10 @@ def _section(file: SettingsFile, section: str, defaults: Any, given: Any) -> Any
         name = f"{section}.{key}"
         if key not in known:
             raise file.unknown(key, tuple(known), section)
-        if isinstance(known[key], str):
+        if isinstance(known[key], bool):
+            if not isinstance(value, bool):
+                raise file.wrong(name, value, "true or false")
+        elif isinstance(known[key], str):
             _check_text(file, name, value)
         else:
             _check_number(file, name, value)

@@ -37,6 +37,8 @@ RANGES: dict[str, tuple[int, int]] = {
     "retention.states_minute_age_s": (0, 3650 * _DAY_S),
     "retention.states_age_s": (0, 3650 * _DAY_S),
     "retention.states_bytes_max": (0, 1 << 50),
+    "access.session_s": (60, 365 * _DAY_S),
+    "access.session_idle_s": (1, 365 * _DAY_S),
     "query.timeout_s": (1, _DAY_S),
     "query.memory_bytes_max": (64 * _MIB, 1 << 40),
     "query.rows_max": (1, 10_000_000),
@@ -51,3 +53,6 @@ TEXTS: dict[str, tuple[re.Pattern[str], str]] = {
     "ingest.key_field": (re.compile(r".+"), "the name of a field"),
 }
 """Pattern, and how to say it."""
+
+SWITCHES = frozenset({"access.login_required"})
+"""Those that are true or false."""

@@ -91,6 +91,18 @@ class QuerySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """Who is let in. `login_required`: on a loopback address too, where there is no user and no key yet.
+
+    A session ends `session_s` after its log-in, and `session_idle_s` after its last request.
+    """
+
+    login_required: bool = False
+    session_s: int = 7 * 86_400
+    session_idle_s: int = 12 * 3_600
+
+
+@dataclass(frozen=True, slots=True)
 class TlsSettings:
     """A second address, over TLS. `certificate`, `key`: PEM files, absolute; None: one is made in the data folder."""
 
@@ -111,10 +123,15 @@ class KinesisSettings:
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """What a client proves to have: by a signature over the Kinesis API, by the secret itself elsewhere."""
+    """What a client proves to have: by a signature over the Kinesis API, by the secret itself elsewhere.
+
+    `scopes`: what it may do, `query` or `query:errors`; `streams`: limit those that name no stream themselves.
+    """
 
     id: str
     secret: str = field(repr=False)
+    scopes: tuple[str, ...] = ("ingest", "query", "admin")
+    streams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +155,13 @@ class Settings:
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     query: QuerySettings = field(default_factory=QuerySettings)
     kinesis: KinesisSettings = field(default_factory=KinesisSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
     keys: tuple[AccessKey, ...] = ()
     dashboards_dir: Path | None = None
     """None: below the data folder."""
     searches_dir: Path | None = None
+    local_key: str = field(default="", repr=False)
+    """Made at each start, for commands of whoever can read the run folder: it may do everything. Never in a settings file."""
 
     @property
     def rules_dir(self) -> Path:
@@ -197,6 +217,11 @@ class Settings:
     def boards_path(self) -> Path:
         """Older versions of dashboards, and annotations."""
         return self.data_dir / "dashboards.db"
+
+    @property
+    def access_path(self) -> Path:
+        """Users, keys and sessions."""
+        return self.data_dir / "access.db"
 
     @property
     def kinesis_path(self) -> Path:

@@ -6,14 +6,34 @@ import asyncio
 
 import httpx
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from tailrace.dashboard.access import grants_of, relations
+from tailrace.dashboard.access_api import (
+    AccessDesk,
+    add_key,
+    add_user,
+    change_password,
+    change_user,
+    end_session,
+    list_audit,
+    list_keys,
+    list_sessions,
+    list_users,
+    log_in,
+    log_out,
+    remove_user,
+    revoke_key,
+    show_session,
+)
 from tailrace.dashboard.alerts_api import ROUTES as ALERT_ROUTES
 from tailrace.dashboard.annotations_api import add_annotation, list_annotations, remove_annotation
 from tailrace.dashboard.app import routes as page_routes
+from tailrace.dashboard.audited import Audited
 from tailrace.dashboard.boards_api import (
     list_dashboard_versions,
     list_dashboards,
@@ -47,6 +67,7 @@ from tailrace.dashboard.tail import tail
 from tailrace.dashboard.views_api import diff_view, explain_view, list_views, read_view, rebuild_view, roll_back_view
 from tailrace.errors import NotFound, TailraceError
 from tailrace.runtime.client_gone import ClientGone
+from tailrace.serving.sql.app import RELATIONS_HEADER
 
 CLIENT_CLOSED_REQUEST = 499
 """Nobody reads it; the name is nginx's."""
@@ -96,12 +117,27 @@ def create_app(services: NodeServices) -> Starlette:
             Route("/", control, methods=["POST"]),
             WebSocketRoute("/v1/live", live),
             Route("/v1/pipeline", pipeline),
+            Route("/v1/login", log_in, methods=["POST"]),
+            Route("/v1/logout", log_out, methods=["POST"]),
+            Route("/v1/session", show_session),
+            Route("/v1/password", change_password, methods=["POST"]),
+            Route("/v1/users", list_users),
+            Route("/v1/users", add_user, methods=["POST"]),
+            Route("/v1/users/{name}", change_user, methods=["PATCH"]),
+            Route("/v1/users/{name}", remove_user, methods=["DELETE"]),
+            Route("/v1/keys", list_keys),
+            Route("/v1/keys", add_key, methods=["POST"]),
+            Route("/v1/keys/{id}", revoke_key, methods=["DELETE"]),
+            Route("/v1/sessions", list_sessions),
+            Route("/v1/sessions/{id}", end_session, methods=["DELETE"]),
+            Route("/v1/audit", list_audit),
             Route("/metrics", metrics),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/openapi.json", openapi),
             *page_routes(),
         ],
+        middleware=[Middleware(Audited, path=services.settings.access_path, clock=services.clock)],
         exception_handlers={
             ClientGone: nobody_waits,
             TailraceError: error_response,
@@ -111,6 +147,7 @@ def create_app(services: NodeServices) -> Starlette:
         },
     )
     app.state.services = services
+    app.state.access = AccessDesk(services)
     app.state.kinesis = control_of(services)
     app.state.redrive_lock = asyncio.Lock()
     app.state.query_client = httpx.AsyncClient(
@@ -120,7 +157,7 @@ def create_app(services: NodeServices) -> Starlette:
 
 
 async def live(socket: WebSocket) -> None:
-    await LiveSession(socket, socket.app.state.services).run()
+    await LiveSession(socket, socket.app.state.services, grants_of(socket)).run()
 
 
 async def query(request: Request) -> Response:
@@ -128,6 +165,9 @@ async def query(request: Request) -> Response:
     known_parameters(request, {"format"})
     client: httpx.AsyncClient = request.app.state.query_client
     headers = {k: v for k, v in request.headers.items() if k in ("accept", "content-type")}
+    readable = await asyncio.to_thread(relations, request.app.state.services, grants_of(request))
+    if readable is not None:
+        headers[RELATIONS_HEADER] = ",".join(readable)
     sent = client.build_request(
         "POST", request.url.path, params=request.query_params, headers=headers, content=await request.body()
     )

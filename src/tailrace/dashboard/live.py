@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from tailrace.dashboard.access import require_view
 from tailrace.dashboard.encode import encode
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Invalid, TailraceError
+from tailrace.model.scopes import ALL, Grants
 from tailrace.model.window import iso
 from tailrace.runtime.unreadable import UNREADABLE
 from tailrace.serving.subscribe import Frame, Subscription, with_head
@@ -53,9 +55,10 @@ class _Held:
 class LiveSession:
     """One socket, from accept to close."""
 
-    def __init__(self, socket: WebSocket, services: NodeServices) -> None:
+    def __init__(self, socket: WebSocket, services: NodeServices, grants: Grants = ALL) -> None:
         self._socket = socket
         self._services = services
+        self._grants = grants
         self._held: dict[str, _Held] = {}
         self._wake = asyncio.Event()
 
@@ -145,7 +148,10 @@ class LiveSession:
             await self._send({"sub": sub, "kind": "gap", "dropped": int(late_s / TICK_S)})
 
     def _frame(self, wish: Subscription, now_us: int) -> Frame:
-        return self._services.live.frame(wish, self._services.fresh(wish.view, exact=False), now_us)
+        require_view(self._services, self._grants, wish.view)  # first: what is not there is told with all that is
+        pinned = self._services.fresh(wish.view, exact=False)
+        require_view(self._services, self._grants, wish.view, pinned=pinned)
+        return self._services.live.frame(wish, pinned, now_us)
 
     async def _send(self, value: dict[str, object]) -> None:
         await self._socket.send_text(encode(value).decode())

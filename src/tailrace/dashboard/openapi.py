@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tailrace import __version__
+from tailrace.dashboard.openapi_access import ACCESS_SCHEMAS, access_paths
 from tailrace.dashboard.openapi_alerts import alert_operations
 from tailrace.dashboard.openapi_boards import BOARD_SCHEMAS, board_paths
 from tailrace.dashboard.openapi_parts import BINARY, EVERYWHERE, SAID, as_json, body_of, operation, parameter, whole
@@ -38,8 +39,9 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Tailrace",
             "version": __version__,
-            "description": "`POST /` with `X-Amz-Target: Kinesis_20131202.*` is the Kinesis API, which AWS describes. A node with keys "
-            "wants `Authorization: Bearer SECRET` everywhere but on `/healthz` and `/readyz`, and answers 401 without it.",
+            "description": "`POST /` with `X-Amz-Target: Kinesis_20131202.*` is the Kinesis API, which AWS describes. A node with "
+            "users or keys wants a session's cookie or `Authorization: Bearer SECRET` everywhere but on the page's own files, the log-in, "
+            "`/healthz` and `/readyz`: 401 without, 403 where the scope is missing (docs/access.md).",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": _ingest_paths()
@@ -50,8 +52,9 @@ def document() -> dict[str, Any]:
         | _alert_paths()
         | _record_paths()
         | _search_paths()
-        | _node_paths(),
-        "components": {"schemas": SCHEMAS | BOARD_SCHEMAS | search_schemas()},
+        | _node_paths()
+        | access_paths(operation, parameter),
+        "components": {"schemas": SCHEMAS | BOARD_SCHEMAS | search_schemas() | ACCESS_SCHEMAS},
     }
 
 

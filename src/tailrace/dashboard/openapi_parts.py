@@ -9,7 +9,8 @@ from tailrace.dashboard.openapi_schemas import TEXT, Schema, named
 BINARY: Schema = {"type": "string", "format": "binary"}
 EVERYWHERE = {
     "400": "it cannot be understood; see the hint",
-    "403": "it comes from a page of another site, or asks by a name that is not this node's",
+    "401": "nobody has logged in and no key is shown, and this node wants one",
+    "403": "the scope is missing; or it comes from a page of another site, or asks by a name that is not this node's",
     "503": "ask again after `Retry-After` seconds",
 }
 SAID = {
@@ -19,7 +20,7 @@ SAID = {
     "410": "records that are needed have been let go",
     "413": "it is too large",
     "500": "what is stored is damaged",
-    "429": "a queue or the disk is full: send again after `Retry-After` seconds",
+    "429": "a queue or the disk is full, or it was asked too often: send again after `Retry-After` seconds",
 }
 
 

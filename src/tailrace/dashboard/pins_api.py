@@ -10,12 +10,14 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tailrace.dashboard.access import grants_of, may_read_version, require_version, require_view
 from tailrace.dashboard.encode import encode, json_response, known_parameters
 from tailrace.dashboard.past import ask_past
 from tailrace.dashboard.services import NodeServices
 from tailrace.dashboard.views_api import QUERY_NAMES, view_query
 from tailrace.errors import Expired, Invalid, TailraceError, TooLarge
 from tailrace.model.position import parse_position
+from tailrace.model.scopes import QUERY
 from tailrace.model.window import iso
 from tailrace.runtime.ids import unique_id
 from tailrace.serving.pins import (
@@ -54,7 +56,9 @@ async def add_pin(request: Request) -> Response:
     now_us = services.clock.now_us()
     params = absolute(asked.query, now_us)
     at = params.pop("at", None)
+    require_view(services, grants_of(request), asked.view)
     answered = await _answered(request, asked.view, params, at)
+    require_version(services, grants_of(request), asked.view, answered.version)
     if answered.kept_from is not None:
         params.setdefault("from", answered.kept_from)
     pinned = services.pinned()
@@ -78,7 +82,13 @@ async def list_pins(request: Request) -> Response:
     services: NodeServices = request.app.state.services
     known_parameters(request, set())
     found = await asyncio.to_thread(services.pins.all)
-    rows = [_shown(each) if isinstance(each, Pin) else {"id": each[0], **each[1].as_json()} for each in found]
+    grants = grants_of(request)
+    rows = [
+        _shown(each) if isinstance(each, Pin) else {"id": each[0], **each[1].as_json()}
+        for each in found
+        if grants.whole(QUERY)
+        or (isinstance(each, Pin) and may_read_version(services, grants, each.view, each.version))
+    ]
     return json_response({"pins": rows})
 
 
@@ -87,6 +97,7 @@ async def read_pin(request: Request) -> Response:
     services: NodeServices = request.app.state.services
     known_parameters(request, set())
     pin, stored = await asyncio.to_thread(services.pins.one, request.path_params["id"])
+    require_version(services, grants_of(request), pin.view, pin.version)
     outcome, reason, difference, source = await _looked_up(request, pin, stored)
     services.metrics.add(PIN_READS, 1, outcome)
     if outcome == DIFFERS:
@@ -113,6 +124,10 @@ async def remove_pin(request: Request) -> Response:
     services: NodeServices = request.app.state.services
     known_parameters(request, set())
     pin_id = request.path_params["id"]
+    grants = grants_of(request)
+    if not grants.whole(QUERY):
+        pin, _ = await asyncio.to_thread(services.pins.one, pin_id)
+        require_version(services, grants, pin.view, pin.version)
     await asyncio.to_thread(services.pins.remove, pin_id)
     return json_response({"id": pin_id, "removed": True})
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from tailrace import __version__
+from tailrace.dashboard.access import grants_of, readable_views
 from tailrace.dashboard.dead_letters_api import placed
 from tailrace.dashboard.encode import json_response, known_parameters
 from tailrace.dashboard.services import NodeServices
@@ -33,14 +34,28 @@ SILENT_S_MAX = 30
 async def pipeline(request: Request) -> Response:
     services: NodeServices = request.app.state.services
     known_parameters(request, ())
+    grants = grants_of(request)
 
     def answer() -> dict[str, Any]:
         state = _pipeline(services)
+        views = readable_views(grants, services.pinned(), services.follower.catalog.state)
+        if views is not None:
+            return _narrowed(state, views)
         recent = services.newest_letters.of(state["dead_letters"]["count"])
         state["dead_letters"]["recent"] = [_dead_letter_row(letter) for letter in recent]
         return state
 
     return json_response(await asyncio.to_thread(answer))
+
+
+def _narrowed(state: dict[str, Any], views: set[str]) -> dict[str, Any]:
+    """For who may read some streams alone: how the node is, without lines of others and what their views found."""
+    return {
+        **state,
+        "views": [row for row in state["views"] if row["name"] in views],
+        "findings": [row for row in state["findings"] if row["view"] in views],
+        "dead_letters": {**state["dead_letters"], "recent": []},
+    }
 
 
 async def metrics(request: Request) -> Response:

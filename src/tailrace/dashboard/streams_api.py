@@ -7,8 +7,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tailrace.dashboard.access import grants_of, may_read
 from tailrace.dashboard.encode import json_response, known_parameters
 from tailrace.dashboard.services import NodeServices
+from tailrace.model.scopes import QUERY
 from tailrace.serving.catalog import CatalogState
 from tailrace.views import CompiledStream
 
@@ -16,7 +18,11 @@ from tailrace.views import CompiledStream
 async def list_streams(request: Request) -> Response:
     services: NodeServices = request.app.state.services
     known_parameters(request, ())
-    return json_response({"streams": stream_rows(services.follower.catalog.state)})
+    grants, catalog = grants_of(request), services.follower.catalog.state
+    rows = stream_rows(catalog)
+    if not grants.whole(QUERY):
+        rows = [row for row in rows if row["name"] in catalog.streams and may_read(grants, catalog, row["name"])]
+    return json_response({"streams": rows})
 
 
 def stream_rows(catalog: CatalogState) -> list[dict[str, Any]]:

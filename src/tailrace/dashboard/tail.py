@@ -11,6 +11,7 @@ import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from tailrace.dashboard.access import grants_of, require_stream
 from tailrace.dashboard.encode import encode, known_parameters, limit_of
 from tailrace.dashboard.services import NodeServices
 from tailrace.model.sequence import sequence_number
@@ -38,6 +39,7 @@ async def tail(request: Request) -> StreamingResponse:
     """
     services: NodeServices = request.app.state.services
     params = known_parameters(request, {"query", "where", "stream", "limit"})
+    require_stream(services, grants_of(request), params.get("stream", "").strip() or LOGS)
     condition = _condition(services, params)
     backlog = limit_of(params, 0, BACKLOG_MAX, BACKLOG_DEFAULT)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -10,11 +10,13 @@ import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tailrace.dashboard.access import grants_of, may_read, readable_views, require_both_versions, require_view
 from tailrace.dashboard.encode import json_response, known_parameters, limit_of, truth_of, whole_number
 from tailrace.dashboard.past import ask_past
 from tailrace.dashboard.services import NodeServices
 from tailrace.errors import Invalid, TooLarge
 from tailrace.model.position import parse_position
+from tailrace.model.scopes import ADMIN, QUERY, Grants
 from tailrace.model.window import duration_us, parse_iso
 from tailrace.serving.explain import explain
 from tailrace.serving.merge import ROWS_MAX, ViewQuery
@@ -33,7 +35,13 @@ _EXPLAIN_NAMES = {"window", "where"}
 async def list_views(request: Request) -> Response:
     services: NodeServices = request.app.state.services
     known_parameters(request, ())
-    return json_response({"views": await asyncio.to_thread(_views, services)})
+    grants = grants_of(request)
+    rows = await asyncio.to_thread(_views, services)
+    if not grants.whole(QUERY):
+        catalog = services.follower.catalog.state
+        served = readable_views(grants, services.pinned(), catalog) or set()
+        rows = [row for row in rows if row["name"] in served and may_read(grants, catalog, row["reads"])]
+    return json_response({"views": rows})
 
 
 async def read_view(request: Request) -> Response:
@@ -41,14 +49,16 @@ async def read_view(request: Request) -> Response:
     params = known_parameters(request, QUERY_NAMES | {"at"})
     at = params.pop("at", None)
     query = view_query(params)
-    name = request.path_params["name"]
+    name, grants = request.path_params["name"], grants_of(request)
+    require_view(services, grants, name)
     if at is not None:
         return await _past_view(request, name, query, at)
     if ARROW in request.headers.get("accept", ""):
-        return Response(await asyncio.to_thread(_whole_view, services, name, query), media_type=ARROW)
+        return Response(await asyncio.to_thread(_whole_view, services, grants, name, query), media_type=ARROW)
 
     def answer() -> dict[str, Any]:
         pinned = services.fresh(name)
+        require_view(services, grants, name, pinned=pinned)
         return {"view": name, **answer_meta(services.merger.answer(pinned, name, query), pinned)}
 
     return json_response(await asyncio.to_thread(answer))
@@ -63,9 +73,11 @@ async def _past_view(request: Request, name: str, query: ViewQuery, at: str) -> 
     return Response(await ask_past(request, name, query, ends), media_type="application/json")
 
 
-def _whole_view(services: NodeServices, name: str, query: ViewQuery) -> bytes:
+def _whole_view(services: NodeServices, grants: Grants, name: str, query: ViewQuery) -> bytes:
     """All rows as an Arrow stream: how the query process sees a view. Raises TooLarge rather than leave rows out."""
-    answer = services.merger.answer(services.fresh(name), name, replace(query, limit=WHOLE_ROWS_MAX))
+    pinned = services.fresh(name)
+    require_view(services, grants, name, pinned=pinned)
+    answer = services.merger.answer(pinned, name, replace(query, limit=WHOLE_ROWS_MAX))
     if answer.truncated:
         raise TooLarge(
             f"view `{name}` has more than {WHOLE_ROWS_MAX:,} rows", hint=f"ask /v1/views/{name}?from=&to=&step="
@@ -81,6 +93,7 @@ async def rebuild_view(request: Request) -> Response:
     services: NodeServices = request.app.state.services
     known_parameters(request, set())
     name = request.path_params["name"]
+    require_view(services, grants_of(request), name, ADMIN)
     services.pinned().view(name)
     await asyncio.to_thread(services.store.ask_rebuild, name, services.clock.now_us())
     return json_response({"view": name, "status": "rebuilding"}, 202)
@@ -91,6 +104,7 @@ async def roll_back_view(request: Request) -> Response:
     services: NodeServices = request.app.state.services
     known_parameters(request, set())
     name = request.path_params["name"]
+    require_view(services, grants_of(request), name, ADMIN)
     left = services.pinned().view(name)[0].version
     before = await asyncio.to_thread(services.store.roll_back, name, services.clock.now_us())
     return json_response({"view": name, "version": before.version, "left": left, "sql": before.sql}, 202)
@@ -102,6 +116,7 @@ async def diff_view(request: Request) -> Response:
     limit = limit_of(params, 0, DIFFERENCES_MAX, DIFFERENCES_SHOWN)
     query = view_query({k: v for k, v in params.items() if k != "limit"})
     name = request.path_params["name"]
+    require_both_versions(services, grants_of(request), name)
     found = await asyncio.to_thread(lambda: diff(services.merger, services.fresh(name), name, query, limit))
     return json_response(found)
 
@@ -113,6 +128,7 @@ async def explain_view(request: Request) -> Response:
         raise Invalid("`window` is missing", hint="add for example ?window=2026-11-22T10:00:00Z")
     name, where = request.path_params["name"], params.get("where")
     at_us = parse_iso(params["window"])
+    require_view(services, grants_of(request), name)
     found = await asyncio.to_thread(lambda: explain(services.merger, services.fresh(name), name, at_us, where))
     return json_response(found)
 

@@ -16,12 +16,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
+from tailrace.access.directory import Directory
+from tailrace.access.store import AccessStore
 from tailrace.config.settings import Settings
 from tailrace.errors import TailraceError
 from tailrace.ingest.admission import DiskGate, Gate
+from tailrace.ingest.door import Door
 from tailrace.ingest.gateway import Gateway
 from tailrace.ingest.guard import Guard
-from tailrace.ingest.keys import Keys
 from tailrace.ingest.protocols.http_json import LogsEndpoint
 from tailrace.ingest.protocols.kinesis.endpoint import KinesisEndpoint
 from tailrace.ingest.protocols.otlp import OtlpEndpoint
@@ -54,8 +56,9 @@ def create_app(
     disk = DiskGate(settings.data_dir, settings.ingest, clock, metrics)
     workers = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
     gateway = Gateway(node_socket, metrics)
+    directory = Directory(AccessStore(settings.access_path), settings, clock)
     logs = LogsEndpoint(stream, settings, gate, disk, workers, clock, metrics)
-    kinesis = KinesisEndpoint(stream, settings, gate, disk, workers, gateway, clock, metrics)
+    kinesis = KinesisEndpoint(stream, settings, gate, disk, workers, gateway, directory, clock, metrics)
     folder = settings.run_dir / "metrics"
 
     async def all_metrics(request: Request) -> Response:
@@ -87,7 +90,10 @@ def create_app(
             WebSocketRoute("/{path:path}", WebSocketGateway(node_socket)),
             Mount("/", gateway),
         ],
-        middleware=[Middleware(Guard, listen_host=settings.listen_host), Middleware(Keys, keys=settings.keys)],
+        middleware=[
+            Middleware(Guard, listen_host=settings.listen_host),
+            Middleware(Door, directory=directory, metrics=metrics),
+        ],
         exception_handlers={TailraceError: on_error, HTTPException: on_http_error, Exception: on_unforeseen},
         lifespan=lifespan,
     )

@@ -15,6 +15,7 @@ import httpx
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from tailrace.access.principal import HEADER, Asker, to_header
 from tailrace.errors import Unavailable
 from tailrace.ingest.guard import header
 from tailrace.ingest.responses import error_response
@@ -98,11 +99,11 @@ class Gateway:
             return None
         return found.text if found.status_code == 200 else None
 
-    async def control(self, target: str, body: bytes) -> tuple[int, bytes]:
+    async def control(self, target: str, body: bytes, asker: Asker) -> tuple[int, bytes]:
         """Status and body of the node's answer to an operation of the Kinesis API. Raises httpx.TransportError if there is none."""
         if self._http is None:
             raise httpx.ConnectError("there is no node")
-        headers = {"X-Amz-Target": target, "Content-Type": "application/json"}
+        headers = {"X-Amz-Target": target, "Content-Type": "application/json", HEADER: to_header(asker).decode()}
         found = await self._http.post("http://node/", content=body, headers=headers, timeout=CONTROL_TIMEOUT_S)
         return found.status_code, found.content
 

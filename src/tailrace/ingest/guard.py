@@ -1,8 +1,9 @@
-"""Keeps other web sites out of a node that listens on loopback without keys.
+"""Keeps other web sites out of a node.
 
 Any page that a person opens can send requests to 127.0.0.1. Two checks stop it: the `Host` must be a name of this machine
 (against DNS rebinding, where a foreign name resolves to 127.0.0.1), and what changes anything or opens a WebSocket must not
-carry a foreign `Origin`. Programs such as curl send no `Origin` and are not affected.
+carry a foreign `Origin`, nor say by `Sec-Fetch-Site` that another site's page sends it. Programs such as curl send neither and are
+not affected. The same checks keep foreign pages from using the session of a person who has logged in.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tailrace.config.listen import is_loopback
 from tailrace.ingest.responses import refusal
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITES = ("same-origin", "none")
+"""Source: Fetch Metadata Request Headers, W3C. `none`: a person did it, no page."""
 
 
 class Guard:
@@ -34,20 +37,30 @@ class Guard:
         if problem is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await refusal("forbidden", *problem)(scope, receive, send)
+            await refusal(*problem)(scope, receive, send)
         else:
             await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": problem[0]})
+            await send({"type": "websocket.close", "code": 1008, "reason": problem[1]})
 
-    def _problem(self, scope: Scope) -> tuple[str, str] | None:
-        """(message, hint), or None where the request is welcome."""
+    def _problem(self, scope: Scope) -> tuple[str, str, str, int] | None:
+        """(code, message, hint, status), or None where the request is welcome."""
+        if sum(name == b"host" for name, _ in scope["headers"]) > 1:
+            return ("invalid", "there is more than one `Host`", "send one (RFC 9112, section 3.2)", 400)
+        found = self._foreign(scope)
+        return None if found is None else ("forbidden", *found, 403)
+
+    def _foreign(self, scope: Scope) -> tuple[str, str] | None:
+        """(message, hint) where the request comes from another site, or by a name that is none of this node's."""
         host = header(scope["headers"], b"host")
         if host is not None and is_loopback(self._listen_host) and not self._is_own(host):
             return (f"`{host}` is not a name of this node", "open it as http://localhost or http://127.0.0.1")
         origin = header(scope["headers"], b"origin")
-        harmless = scope["type"] == "http" and scope["method"] in _SAFE_METHODS
+        harmless = scope["type"] == "http" and scope["method"] in SAFE_METHODS
         if origin is not None and not harmless and not _same_place(origin, host or ""):
             return (f"a page of `{origin}` may not use this node", "open the dashboard at the node's own address")
+        site = header(scope["headers"], b"sec-fetch-site")
+        if site is not None and not harmless and site not in _OWN_SITES:
+            return ("a page of another site may not use this node", "open the dashboard at the node's own address")
         return None
 
     def _is_own(self, host: str) -> bool:

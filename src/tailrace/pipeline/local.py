@@ -9,8 +9,10 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from tailrace import __version__
+from tailrace.access.store import AccessStore, has_access
 from tailrace.config.handed_on import write_settings
 from tailrace.config.listen import require_keys, url_of
 from tailrace.config.settings import Settings
@@ -25,6 +27,7 @@ from tailrace.pipeline.run_file import RunFile, RunningProcess, remove_run_file,
 from tailrace.pipeline.supervisor import Supervisor
 from tailrace.pipeline.versions import check_versions
 from tailrace.runtime.clock import Clock
+from tailrace.runtime.ids import token
 
 LATE_S = 15.0
 """How long a process may be missing once the node answers: it is no reason to keep people waiting."""
@@ -37,7 +40,7 @@ class LocalNode:
 
     def __init__(self, settings: Settings, clock: Clock, on_event: Callable[[Event], None]) -> None:
         self.url = self.tls_url = ""
-        self._settings = settings
+        self._settings = replace(settings, local_key=token())
         self._clock = clock
         self._on_event = on_event
         self._started_at = ""
@@ -47,13 +50,18 @@ class LocalNode:
         self._was_ready: set[str] = set()
         self._fatal: TailraceError | None = None
 
+    @property
+    def key(self) -> str:
+        """Of this run, for commands on this machine."""
+        return self._settings.local_key
+
     def start(self) -> None:
         """Returns once the processes are on their way.
 
         Raises Invalid (the address may not be used), Newer (a later version has written the folder), Conflict (a node runs on it),
         Unavailable (port taken, folder not writable): then nothing runs.
         """
-        has_keys = bool(self._settings.keys)
+        has_keys = has_access(self._settings)
         require_keys(self._settings.listen_host, has_keys=has_keys)
         if self._settings.tls is not None:
             require_keys(self._settings.tls.listen_host, has_keys=has_keys)
@@ -69,7 +77,8 @@ class LocalNode:
             raise
 
     def _start(self, lock_handle: int) -> None:
-        has_keys = bool(self._settings.keys)
+        AccessStore(self._settings.access_path).make()
+        has_keys = has_access(self._settings)
         self._sockets["--listen-handle"] = bind(
             self._settings.listen_host, self._settings.listen_port, has_keys=has_keys
         )

@@ -70,3 +70,6 @@ PIN_READS = Metric(
 GATEWAY_REQUESTS = Metric(
     "tailrace_gateway_requests_total", Kind.COUNTER, "Requests passed to the node, by HTTP status.", ("status",)
 )
+ACCESS_REFUSED = Metric(
+    "tailrace_access_refused_total", Kind.COUNTER, "Requests refused at the door, by HTTP status.", ("status",)
+)

@@ -50,7 +50,8 @@ def free_port() -> int:
 class RunningNode:
     """`tailrace up` on a data folder. `log_path`: what its processes print. A context manager: starts, and stops cleanly.
 
-    It runs in the folder that holds `data_dir`, so views are read from `views` beside it. `config` is a `tailrace.toml`.
+    It runs in the folder that holds `data_dir`, so views are read from `views` beside it. `config` is a `tailrace.toml`. `key`: shown
+    with each request that shows nothing else.
     """
 
     def __init__(
@@ -61,10 +62,12 @@ class RunningNode:
         port: int | None = None,
         env: Mapping[str, str] | None = None,
         host: str = "127.0.0.1",
+        key: str = "",
     ) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
         self.log_path = data_dir.with_name(data_dir.name + ".log")
+        self.key = key
         self._env = dict(env or {})
         self._arguments = ["--data", str(data_dir), "--listen", f"{host}:{self.port}"]
         if config is not None:
@@ -173,7 +176,8 @@ class RunningNode:
         """One request on a connection of its own. Raises OSError if the node cannot be reached or breaks off."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request(method, path, body, dict(headers or {}))
+            shown = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+            connection.request(method, path, body, {**shown, **(headers or {})})
             response = connection.getresponse()
             return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         except http.client.HTTPException as error:

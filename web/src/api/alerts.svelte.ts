@@ -164,7 +164,7 @@ export class AlertsState {
 }
 
 export async function preview(rule: RuleText, name: string, over: string, signal: AbortSignal): Promise<Preview> {
-  return sendJson<Preview>("POST", "v1/alerts/preview", { name, rule, from: `now-${over}` }, signal);
+  return sendJson<Preview>("POST", "v1/alerts/preview", { name, rule, from: `now-${over}` }, { signal });
 }
 
 export async function putRule(name: string, rule: RuleText): Promise<Rule> {

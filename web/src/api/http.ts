@@ -1,12 +1,14 @@
-// GET over the same origin, with the API's one error shape turned into an exception.
+// Requests over the same origin, with the API's one error shape turned into an exception.
 
 import type { ApiError } from "../live/frames.ts";
 
 export class RequestFailed extends Error {
   readonly error: ApiError;
-  constructor(error: ApiError) {
+  readonly status: number;
+  constructor(error: ApiError, status = 0) {
     super(error.message);
     this.error = error;
+    this.status = status;
   }
 }
 
@@ -15,33 +17,21 @@ export async function getJson<T>(path: string, query: Readonly<Record<string, st
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   const answer = await fetch(url, { signal, headers: { accept: "application/json" } });
   if (answer.ok) return (await answer.json()) as T;
-  throw await failed(answer);
+  throw new RequestFailed(await readError(answer), answer.status);
 }
 
-/** What to throw for an answer that is no success. */
-export async function failed(answer: Response): Promise<RequestFailed> {
-  return new RequestFailed(await readError(answer));
+interface More {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
 }
 
-/** POST, PUT or DELETE, with a JSON body where there is one. */
-export async function sendJson<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const headers: Record<string, string> = { accept: "application/json" };
-  if (body !== undefined) headers["content-type"] = "application/json";
-  const asked: RequestInit = { method, headers };
-  if (body !== undefined) asked.body = JSON.stringify(body);
-  if (signal !== undefined) asked.signal = signal;
+/** A request that changes something, or asks with a body. */
+export async function sendJson<T>(method: "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown, more: More = {}): Promise<T> {
+  const headers: Record<string, string> = { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }), ...more.headers };
+  const asked: RequestInit = { method, headers, body: body === undefined ? null : JSON.stringify(body), ...(more.signal === undefined ? {} : { signal: more.signal }) };
   const answer = await fetch(new URL(path, document.baseURI), asked);
   if (answer.ok) return (await answer.json()) as T;
-  throw new RequestFailed(await readError(answer));
-}
-
-/** Whether a GET is answered with success in time. */
-export async function answers(url: string, withinMs: number): Promise<boolean> {
-  try {
-    return (await fetch(url, { signal: AbortSignal.timeout(withinMs), cache: "no-store" })).ok;
-  } catch {
-    return false;
-  }
+  throw new RequestFailed(await readError(answer), answer.status);
 }
 
 async function readError(answer: Response): Promise<ApiError> {

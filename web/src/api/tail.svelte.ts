@@ -1,5 +1,6 @@
 // GET /v1/tail (SSE): the newest log lines, at most 200 of them, drawn a few times a second however many arrive.
 
+import { session } from "../access/session.svelte.ts";
 import { backoffMs } from "../live/backoff.ts";
 
 export interface TailRow {
@@ -67,7 +68,13 @@ export class Tail {
     source.close();
     this.#source = null;
     this.state = "broken";
-    this.#retryTimer = setTimeout(() => this.open(), backoffMs(this.#attempt++, RETRY_MS_MAX, Math.random()));
+    this.#retryTimer = setTimeout(() => void this.#openOnceIn(), backoffMs(this.#attempt++, RETRY_MS_MAX, Math.random()));
+  }
+
+  /** What refused it may be that the session has ended: an event source does not say. */
+  async #openOnceIn(): Promise<void> {
+    if (await session.ask()) this.open();
+    else this.#retryTimer = setTimeout(() => void this.#openOnceIn(), RETRY_MS_MAX);
   }
 
   #take(data: string): void {

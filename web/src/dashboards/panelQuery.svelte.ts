@@ -1,8 +1,7 @@
 // The data of one panel: a view, live or of a fixed stretch of time; or a query, asked again and again. With the period before, if wanted.
 
-import { asApiError, getJson } from "../api/http.ts";
+import { asApiError, getJson, sendJson } from "../api/http.ts";
 import { poll } from "../api/poll.ts";
-import { send } from "../api/send.ts";
 import { clock } from "../live/clock.svelte.ts";
 import type { ApiError, Cell, Snapshot, Subscription } from "../live/frames.ts";
 import { type Past, pastParams, ViewQuery } from "../live/query.svelte.ts";
@@ -184,10 +183,7 @@ export class PanelQuery {
         const to = past?.to ?? clock.nowOnce();
         const asked = filledSql(sql, chosen, past?.from ?? to - overMs, to);
         try {
-          const answer = await send<{ columns: readonly { name: string; type: string }[]; rows: readonly (readonly Cell[])[] }>("POST", "v1/query", {
-            body: { sql: asked },
-            signal,
-          });
+          const answer = await sendJson<{ columns: readonly { name: string; type: string }[]; rows: readonly (readonly Cell[])[] }>("POST", "v1/query", { sql: asked }, { signal });
           this.#sqlAnswer = { columns: answer.columns.map((column) => column.name), rows: answer.rows.slice(0, SQL_ROWS_MAX), others: 0 };
           this.#sqlError = null;
         } catch (reason) {

@@ -1,7 +1,6 @@
 // One dashboard that is open: as it is now, the steps back and forth, and its way to the disk of the node.
 
-import { asApiError, getJson, RequestFailed } from "../api/http.ts";
-import { send } from "../api/send.ts";
+import { asApiError, getJson, RequestFailed, sendJson } from "../api/http.ts";
 import type { ApiError } from "../live/frames.ts";
 import type { Dashboard, PanelModel } from "./model.ts";
 
@@ -129,7 +128,7 @@ export class DashboardSession {
     this.saveState = "saving";
     try {
       const headers: Record<string, string> = force || this.#revision === "" ? {} : { "if-match": `"${this.#revision}"` };
-      this.#accept(await send<Kept>("PUT", `${this.#path}?auto=true`, { body: sent, headers }));
+      this.#accept(await sendJson<Kept>("PUT", `${this.#path}?auto=true`, sent, { headers }));
       this.saveError = null;
       this.saveState = "saved";
       if (this.board !== sent) this.#saveSoon();
@@ -163,7 +162,7 @@ export class DashboardSession {
 
   /** The own copy goes; what is shipped is back. */
   async reset(): Promise<void> {
-    await send("DELETE", this.#path);
+    await sendJson("DELETE", this.#path);
     await this.takeTheirs();
   }
 

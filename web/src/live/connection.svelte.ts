@@ -1,6 +1,6 @@
 // The one WebSocket of this tab. Panels subscribe here; it connects, resubscribes after a break, and lets go while hidden.
 
-import { answers } from "../api/http.ts";
+import { session } from "../access/session.svelte.ts";
 import { backoffMs } from "./backoff.ts";
 import { clock } from "./clock.svelte.ts";
 import { parseFrame, type ApiError, type Snapshot, type Subscription } from "./frames.ts";
@@ -38,7 +38,6 @@ export class LiveConnection {
   asOf = $state<number | null>(null);
 
   readonly #url: string;
-  readonly #healthUrl: string;
   readonly #entries = new Map<string, Entry>();
   #pending = new Map<string, Snapshot>();
   #socket: WebSocket | null = null;
@@ -53,15 +52,15 @@ export class LiveConnection {
   #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
   #flushing = 0;
 
-  constructor(url: string, healthUrl: string) {
+  constructor(url: string) {
     this.#url = url;
-    this.#healthUrl = healthUrl;
     setInterval(() => this.#watch(), WATCH_MS);
     document.addEventListener("visibilitychange", () => this.#visibilityChanged());
     addEventListener("online", () => this.#connectNow());
     addEventListener("pagehide", () => this.#drop());
     addEventListener("pageshow", () => this.#connectNow());
-    this.#connectNow();
+    session.onEnter(() => this.#connectNow());
+    void session.ask().then(() => this.#connectNow());
   }
 
   /** Starts a subscription; the result ends it. */
@@ -77,7 +76,7 @@ export class LiveConnection {
   }
 
   #connectNow(): void {
-    if (this.#socket !== null || document.visibilityState === "hidden") return;
+    if (this.#socket !== null || document.visibilityState === "hidden" || session.state !== "in") return;
     clearTimeout(this.#retryTimer);
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
@@ -112,13 +111,14 @@ export class LiveConnection {
 
   /**
    * After a break a plain request looks for the node first: Chromium holds back each further WebSocket for up to 5 s once a dozen or so
-   * have failed, so a page that only tried those would be late after a long outage.
+   * have failed, so a page that only tried those would be late after a long outage. It also tells whether the session has ended: then
+   * nothing is tried until somebody has logged in.
    */
   async #connectOnceThere(): Promise<void> {
     if (document.visibilityState === "hidden") return;
     this.#attemptedAt = Date.now();
-    const there = await answers(this.#healthUrl, ATTEMPT_MS_MAX);
-    if (this.#socket !== null) return;
+    const there = await session.ask();
+    if (this.#socket !== null || session.state !== "in") return;
     if (there) this.#connectNow();
     else this.#giveUp();
   }
@@ -199,4 +199,4 @@ url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
 url.search = "";
 url.hash = "";
 
-export const live = new LiveConnection(url.href, new URL("healthz", document.baseURI).href);
+export const live = new LiveConnection(url.href);

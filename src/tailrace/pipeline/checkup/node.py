@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from tailrace.access.store import has_access
+from tailrace.config.handed_on import read_settings
 from tailrace.config.listen import url_of
 from tailrace.config.settings import Settings
 from tailrace.errors import TailraceError
@@ -39,7 +41,7 @@ def port(settings: Settings) -> Finding:
         return Finding("port", OK, f"this folder's node listens on {running.url}")
     where = url_of(settings.listen_host, settings.listen_port)
     try:
-        bind(settings.listen_host, settings.listen_port, has_keys=bool(settings.keys)).close()
+        bind(settings.listen_host, settings.listen_port, has_keys=has_access(settings)).close()
     except TailraceError as error:
         return Finding("port", FAIL, error.message, error.hint)
     return Finding("port", OK, f"{where} is free")
@@ -91,7 +93,8 @@ def _pipeline(url: str, settings: Settings) -> dict[str, Any]:
     host = url.removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=30)
     try:
-        shown = {"Authorization": f"Bearer {settings.keys[0].secret}"} if settings.keys else {}
+        key = read_settings(settings.data_dir).local_key
+        shown = {"Authorization": f"Bearer {key}"} if key else {}
         connection.request("GET", "/v1/pipeline", headers=shown)
         found: dict[str, Any] = msgspec.json.decode(connection.getresponse().read())
         return found

@@ -30,6 +30,8 @@ from tailrace.stream.base import StreamBackend
 
 QUERIES_MAX = 4
 """Statements that run at once; more wait for their turn, within their own time limit."""
+RELATIONS_HEADER = "tailrace-relations"
+"""What the statement may name, with commas between; without it, all that there is. Written by the node alone."""
 _BODY_BYTES_MAX = 2 * SQL_BYTES_MAX
 
 
@@ -85,7 +87,9 @@ async def query(request: Request) -> Response:
     asked, form = await read_request(request)
     deadline_s = asyncio.get_running_loop().time() + state.limits.timeout_s
     await take_turn(state.turns, deadline_s)
-    run = Run(request, state.engine.open(), state.workers, deadline_s)
+    named = request.headers.get(RELATIONS_HEADER)
+    readable = None if named is None else frozenset(named.split(","))
+    run = Run(request, state.engine.open(readable), state.workers, deadline_s)
     streamed: StreamedAnswer | None = None
     try:
         await run.prepare(asked.sql)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 from tailrace.batch.base import Lake
 from tailrace.batch.evolution import quoted
 from tailrace.config.settings import QuerySettings, Settings
-from tailrace.errors import Invalid, TailraceError
+from tailrace.errors import Forbidden, Invalid, TailraceError
 from tailrace.serving.sql.blocks import BlockCache
 from tailrace.serving.sql.failures import ENGINE_ERRORS, translate
 from tailrace.serving.sql.logs import LOGS, LogsRelation, logs_schema, take_moment
@@ -102,15 +103,21 @@ class SqlEngine:
         self._conditions: dict[str, str] = {}
         self._root = open_locked(settings.query.memory_bytes_max, lake.data_dir)
 
-    def open(self) -> Execution:
-        """A place to run one statement. The caller closes it, whatever comes."""
+    def open(self, readable: frozenset[str] | None = None) -> Execution:
+        """A place to run one statement. The caller closes it, whatever comes. `readable`: what it may name, in lower case; None: all."""
         hidden = (f"{self._lake.data_dir}/", f"{self._settings.data_dir}/")
-        return Execution(self._root.cursor(), self._check.check, self._relations, self._settings.query, hidden)
+        relations = partial(self._relations, readable)
+        return Execution(self._root.cursor(), self._check.check, relations, self._settings.query, hidden)
 
-    def _relations(self, connection: duckdb.DuckDBPyConnection, statement: Statement) -> LogsRelation | None:
-        """Make what the statement names. Raises Invalid for a name that is no relation."""
+    def _relations(
+        self, readable: frozenset[str] | None, connection: duckdb.DuckDBPyConnection, statement: Statement
+    ) -> LogsRelation | None:
+        """Make what the statement names. Raises Invalid for a name that is no relation, Forbidden for one that may not be read."""
+        if readable is not None and (others := sorted(statement.names - readable)):
+            known = ", ".join(sorted(readable)) or "none"
+            raise Forbidden(f"relation `{others[0]}` is not among what you may read", hint=f"relations: {known}")
         if statement.lists_tables:
-            for name in self._known():
+            for name in self._known() if readable is None else sorted(readable):
                 connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT 1")
             return None
         wanted = statement.names - {LOGS}

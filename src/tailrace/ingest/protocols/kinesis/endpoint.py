@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import aclosing
 from itertools import count
 from typing import Any
 
@@ -15,6 +16,8 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
+from tailrace.access.directory import Directory
+from tailrace.access.principal import KEY, OPEN_HOUSE, Asker, Principal
 from tailrace.config.settings import Settings
 from tailrace.errors import TailraceError, TooLarge, Unavailable
 from tailrace.ingest.admission import DiskGate, Gate
@@ -24,7 +27,7 @@ from tailrace.ingest.protocols.kinesis import control
 from tailrace.ingest.protocols.kinesis.answers import checked_put, entry_of, put_record, record_answer, records_answer
 from tailrace.ingest.protocols.kinesis.api import TARGET_PREFIX, api
 from tailrace.ingest.protocols.kinesis.describe import Describe
-from tailrace.ingest.protocols.kinesis.errors import KinesisError, of_ours
+from tailrace.ingest.protocols.kinesis.errors import KinesisError, denied, of_ours
 from tailrace.ingest.protocols.kinesis.eventstream import MEDIA_TYPE
 from tailrace.ingest.protocols.kinesis.kept import KeptFile
 from tailrace.ingest.protocols.kinesis.puts import Entry, Put, Puts
@@ -34,6 +37,7 @@ from tailrace.ingest.protocols.kinesis.streams import TheStream
 from tailrace.ingest.protocols.kinesis.subscribe import Subscriptions
 from tailrace.ingest.protocols.kinesis.validation import Instant, checked, dry_run
 from tailrace.ingest.protocols.kinesis.wire import JsonWire, Wire, wire_of
+from tailrace.model.scopes import ADMIN, INGEST, QUERY
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.ids import unique_id
 from tailrace.stream.base import StreamBackend
@@ -71,6 +75,7 @@ class KinesisEndpoint:
         disk: DiskGate,
         workers: Executor,
         gateway: Gateway,
+        directory: Directory,
         clock: Clock,
         metrics: Registry,
     ) -> None:
@@ -79,7 +84,7 @@ class KinesisEndpoint:
         self._reads = Reads(self._of)
         self._subscriptions = Subscriptions(self._of, self._reads, settings.run_dir / "subscriptions")
         self._describe = Describe(self._of)
-        self._secrets = {key.id: key.secret for key in settings.keys}
+        self._directory = directory
         self._body_bytes_max = settings.ingest.body_bytes_max
         self._gate = gate
         self._disk = disk
@@ -114,17 +119,22 @@ class KinesisEndpoint:
     async def _answered(self, request: Request, operation: str, wire: Wire) -> Response:
         if operation in ("PutRecord", "PutRecords"):
             self._disk.check()
-        if self._secrets:
-            check_claim(_signable(request, b""), self._secrets, self._clock.now_us())
+        secrets = self._directory.signing() if self._directory.login_required() else None
+        if secrets is not None:
+            check_claim(_signable(request, b""), secrets, self._clock.now_us())
         body = Body(self._gate, "")
         try:
             await self._receive(request, body)
             content = body.chunks[0] if len(body.chunks) == 1 else b"".join(body.chunks)
-            if self._secrets:
-                verify(_signable(request, content), self._secrets, self._clock.now_us())
+            principal = OPEN_HOUSE
+            if secrets is not None:
+                principal = self._permitted(
+                    operation, verify(_signable(request, content), dict(secrets), self._clock.now_us())
+                )
             if operation == "SubscribeToShard":
-                return await self._subscribe(checked(operation, wire.decode(content)), wire)
-            return _response(wire.encode(await self._output(operation, content, wire)), wire)
+                return await self._subscribe(checked(operation, wire.decode(content)), wire, principal)
+            asker = Asker(principal, request.client.host if request.client else "")
+            return _response(wire.encode(await self._output(operation, content, wire, asker)), wire)
         finally:
             body.close()
 
@@ -134,7 +144,18 @@ class KinesisEndpoint:
         except TooLarge as error:
             raise KinesisError("RequestEntityTooLarge", error.message, 413) from error
 
-    async def _output(self, operation: str, content: bytes, wire: Wire) -> dict[str, Any]:
+    def _permitted(self, operation: str, key_id: str) -> Principal:
+        """Raises AccessDeniedException unless the key, whose signature is right, has the scope."""
+        principal = self._directory.key(key_id)
+        needed = scope_of(operation)
+        if principal is None or not principal.grants.whole(needed):
+            raise denied(
+                f"User: {key_id} is not authorized to perform: kinesis:{operation} on resource: {self._of.arn}; the key needs the "
+                f"scope `{needed}` in all streams."
+            )
+        return principal
+
+    async def _output(self, operation: str, content: bytes, wire: Wire, asker: Asker) -> dict[str, Any]:
         if operation == "PutRecords":
             return await self._put_records(content, wire)
         given = checked(operation, wire.decode(content))
@@ -144,7 +165,7 @@ class KinesisEndpoint:
             _check_dry(given)
             return record_answer((await self._put(put))[0])
         if operation in control.OPERATIONS:
-            return await self._controlled(operation, given)
+            return await self._controlled(operation, given, asker)
         return await asyncio.to_thread(self._looked_up, operation, given, wire)
 
     def _looked_up(self, operation: str, given: Mapping[str, Any], wire: Wire) -> dict[str, Any]:
@@ -187,16 +208,25 @@ class KinesisEndpoint:
 
     # -- the rest --------------------------------------------------------------------------------------------------
 
-    async def _subscribe(self, given: Mapping[str, Any], wire: Wire) -> Response:
+    async def _subscribe(self, given: Mapping[str, Any], wire: Wire, principal: Principal) -> Response:
         _check_dry(given)
         shard, offset, claim = await asyncio.to_thread(self._subscriptions.begin, given)
-        return StreamingResponse(self._subscriptions.events(shard, offset, claim, wire), media_type=MEDIA_TYPE)
+        events = self._subscriptions.events(shard, offset, claim, wire)
+        return StreamingResponse(self._while_permitted(events, principal), media_type=MEDIA_TYPE)
 
-    async def _controlled(self, operation: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    async def _while_permitted(self, events: AsyncGenerator[bytes, None], principal: Principal) -> AsyncIterator[bytes]:
+        """Ends as soon as the key is another one, or gone."""
+        async with aclosing(events):
+            async for event in events:
+                if principal.kind == KEY and self._directory.key(principal.name) != principal:
+                    return
+                yield event
+
+    async def _controlled(self, operation: str, given: Mapping[str, Any], asker: Asker) -> dict[str, Any]:
         """What the node, who owns stream and settings, makes of it."""
         _check_dry(given)
         try:
-            status, content = await self._gateway.control(TARGET_PREFIX + operation, msgspec.json.encode(given))
+            status, content = await self._gateway.control(TARGET_PREFIX + operation, msgspec.json.encode(given), asker)
             answer = msgspec.json.decode(content, type=dict[str, Any])
         except (httpx.TransportError, msgspec.MsgspecError) as error:
             raise of_ours(
@@ -205,6 +235,13 @@ class KinesisEndpoint:
         if status != 200:
             raise KinesisError(str(answer.get("name")), str(answer.get("message")), status)
         return {name: _timed(name, value) for name, value in answer.items()}
+
+
+def scope_of(operation: str) -> str:
+    """What a key needs for it."""
+    if operation in ("PutRecord", "PutRecords"):
+        return INGEST
+    return ADMIN if operation in control.OPERATIONS else QUERY
 
 
 def _operation(request: Request) -> str:

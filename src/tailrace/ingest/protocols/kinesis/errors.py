@@ -37,6 +37,10 @@ def validation(message: str) -> KinesisError:
     return KinesisError("ValidationException", message)
 
 
+def denied(message: str) -> KinesisError:
+    return KinesisError("AccessDeniedException", message)
+
+
 def serialization(message: str) -> KinesisError:
     return KinesisError("SerializationException", message)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class Subscriptions:
         write_atomic(path, claim.text.encode(), durable=False)
         return shard, offset, claim
 
-    async def events(self, shard: Shard, offset: int, claim: Claim, wire: Wire) -> AsyncIterator[bytes]:
+    async def events(self, shard: Shard, offset: int, claim: Claim, wire: Wire) -> AsyncGenerator[bytes, None]:
         """Messages until the five minutes are over, the shard has ended, or another subscription has taken over."""
         yield event("initial-response", wire.media_type, wire.encode({}))
         clock = self._of.clock

@@ -1,0 +1,1 @@
+"""Who may do what: users, keys, sessions, scopes, and what each route needs."""
