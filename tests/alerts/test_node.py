@@ -12,7 +12,7 @@ import pytest
 from tailrace.cli.main import main
 from tailrace.testing.node import RunningNode
 from tests.alerts.receiver import Web, receiving
-from tests.e2e.conftest import QUICK
+from tests.e2e.nodes import QUICK
 from tests.e2e.waiting import until
 
 VIEW = """CREATE VIEW per_second AS SELECT time_bucket(INTERVAL '1 second', timestamp) AS window_start, endpoint, count(*) AS n

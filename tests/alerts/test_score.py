@@ -11,7 +11,7 @@ import pytest
 from tailrace.alerts.score import Anomaly, Fired, score
 from tailrace.cli.main import main
 from tailrace.testing.node import RunningNode
-from tests.e2e.conftest import QUICK
+from tests.e2e.nodes import QUICK
 
 S = 1_000_000
 TIMELINE = """

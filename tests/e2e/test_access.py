@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tailrace.testing.node import Answer, RunningNode, free_port
-from tests.e2e.conftest import QUICK
+from tests.e2e.nodes import QUICK
 from tests.e2e.waiting import until
 from tests.kinesis.conftest import client_of
 
