@@ -49,7 +49,9 @@ def test_every_question_is_answered(found_in: RunningNode) -> None:
     query = {**RANGE, "query": "level:error"}
     assert ask(found_in, "/histogram", {**query, "group_by": "endpoint"})["total"] == 15
     assert {f["name"] for f in ask(found_in, "/fields", RANGE)["fields"]} >= {"status", "extra.plan"}
-    assert ask(found_in, "/values", {**query, "field": "endpoint"})["values"] == [{"value": "/pay", "count": 15, "share": 1.0}]
+    assert ask(found_in, "/values", {**query, "field": "endpoint"})["values"] == [
+        {"value": "/pay", "count": 15, "share": 1.0}
+    ]
     compared = ask(found_in, "/compare", {"selection": query, "baseline": RANGE})
     assert compared["fields"][0]["difference"] > 0.8
     page = ask(found_in, "", {**query, "limit": 1})
@@ -61,7 +63,7 @@ def test_every_question_is_answered(found_in: RunningNode) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/histogram", "/fields", "/values", "/context", "/compare", "/export"])
-@pytest.mark.parametrize("body", [b"{", b"[]", b'{"query":5}', b'{"nothing":1}', b'\xff', b'{"from":"x","field":"a"}'])
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"query":5}', b'{"nothing":1}', b"\xff", b'{"from":"x","field":"a"}'])
 def test_what_cannot_be_read_is_refused(found_in: RunningNode, path: str, body: bytes) -> None:
     answer = found_in.request("POST", f"/v1/search{path}", body)
     assert answer.status == 400
@@ -71,7 +73,13 @@ def test_what_cannot_be_read_is_refused(found_in: RunningNode, path: str, body: 
 def test_a_mistake_in_a_search_has_a_place(found_in: RunningNode) -> None:
     answer = found_in.request("POST", "/v1/search", b'{"query":"level:x and status:many"}')
     error = answer.json["error"]
-    assert (answer.status, error["code"], error["line"], error["column"], error["length"]) == (400, "search_error", 1, 20, 4)
+    assert (answer.status, error["code"], error["line"], error["column"], error["length"]) == (
+        400,
+        "search_error",
+        1,
+        20,
+        4,
+    )
 
 
 def test_searches_are_saved_as_files(found_in: RunningNode) -> None:
