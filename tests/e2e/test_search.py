@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from typing import Any
 
@@ -90,3 +91,17 @@ def test_searches_are_saved_as_files(found_in: RunningNode) -> None:
     assert found_in.request("PUT", "/v1/searches/..", body).status in (400, 404)
     assert found_in.request("DELETE", "/v1/searches/failures", b"").status == 200
     assert found_in.get("/v1/searches/failures").status == 404
+
+
+def test_the_tail_takes_the_language(found_in: RunningNode) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", found_in.port, timeout=60)
+    connection.request("GET", "/v1/tail?limit=1000&query=level:error%20order%20script")
+    answer = connection.getresponse()
+    rows: list[dict[str, Any]] = []
+    while len(rows) < 15:
+        line = answer.readline()
+        if line.startswith(b"data: "):
+            rows.append(json.loads(line.removeprefix(b"data: ")))
+    connection.close()
+    assert {row["level"] for row in rows} == {"ERROR"}
+    assert found_in.get("/v1/tail", query="(").status == 400

@@ -216,11 +216,10 @@ class Search:
 
     # -- asking ---------------------------------------------------------------------------------------------------------
 
-    def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+    def table(self, sql: str) -> pa.Table:
         """The answer of a statement of ours. Raises Timeout, TooLarge, Interrupted, Corrupt."""
         with self._translated():
-            self._connection.execute(sql, list(parameters))
-            return self._connection.to_arrow_table()
+            return self._connection.sql(sql).to_arrow_table()
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._translated():
