@@ -16,6 +16,7 @@ LAYERS = [
     "bench",
     "pipeline",
     "dashboard",
+    "access",
     "alerts",
     "deploy",
     "serving",

@@ -91,6 +91,12 @@ ROUTES: dict[tuple[str, str], Need] = {
     ("GET", "/v1/alerts/rules/{name}"): Need(QUERY),
     ("POST", "/v1/alerts/preview"): Need(QUERY),
     ("GET", "/v1/alerts/silences"): Need(QUERY),
+    ("GET", "/v1/alerts/instances/{fingerprint}/lines"): Need(QUERY),
+    ("PUT", "/v1/alerts/rules/{name}"): Need(ADMIN),
+    ("DELETE", "/v1/alerts/rules/{name}"): Need(ADMIN),
+    ("POST", "/v1/alerts/silences"): Need(ADMIN),
+    ("DELETE", "/v1/alerts/silences/{id}"): Need(ADMIN),
+    ("POST", "/v1/alerts/channels/{name}/test"): Need(ADMIN),
     # Administering.
     ("POST", "/v1/views/{name}/rebuild"): _EACH[ADMIN],
     ("POST", "/v1/views/{name}/rollback"): _EACH[ADMIN],
