@@ -7,6 +7,7 @@ import { parseField } from "../src/dashboards/expression.ts";
 import { levelOf } from "../src/dashboards/levels.ts";
 import { duplicate, newPanel, overlaps, type PanelModel, uidFrom } from "../src/dashboards/model.ts";
 import { formatOf } from "../src/dashboards/units.ts";
+import { unwrapped } from "../src/dashboards/worldShapes.ts";
 import { chosenFrom, conjuncts, filledCondition, filledSql } from "../src/dashboards/variables.ts";
 
 const read = (values: Record<string, number | null>) => (column: string) => values[column] ?? null;
@@ -125,4 +126,12 @@ test("names of files, levels, units and countries", () => {
   assert.equal(mapName("US"), "United States of America");
   assert.equal(mapName("de"), "Germany");
   assert.equal(mapName("Germany"), "Germany");
+});
+
+test("a ring that crosses the date line goes on instead of back", () => {
+  const crossing = { type: "Polygon" as const, coordinates: [[[170, 60], [179, 61], [-179, 62], [-170, 60], [170, 60]]] };
+  const flat = unwrapped(crossing);
+  assert.deepEqual(flat.type === "Polygon" && flat.coordinates[0]?.map(([x]) => x), [170, 179, 181, 190, 170]);
+  const plain = { type: "Polygon" as const, coordinates: [[[-10, 0], [10, 0], [10, 10], [-10, 0]]] };
+  assert.deepEqual(unwrapped(plain), plain);
 });
