@@ -13,7 +13,7 @@ from tailrace.dashboard.openapi_alerts import alert_operations
 from tailrace.dashboard.openapi_boards import BOARD_SCHEMAS, board_paths
 from tailrace.dashboard.openapi_parts import BINARY, EVERYWHERE, SAID, as_json, body_of, operation, parameter, whole
 from tailrace.dashboard.openapi_schemas import COUNT, SCHEMAS, TEXT, TRUTH, Schema, listed, named, record
-from tailrace.dashboard.openapi_search import search_schemas
+from tailrace.dashboard.openapi_search import search_paths, search_schemas
 
 _DURATION: Schema = {"type": "string", "pattern": "^([0-9]{1,15}(ms|s|m|h|d))+$"}
 _FROM = parameter("from", "query", "first window start, ISO 8601")
@@ -51,7 +51,7 @@ def document() -> dict[str, Any]:
         | _shard_paths()
         | _alert_paths()
         | _record_paths()
-        | _search_paths()
+        | search_paths()
         | _node_paths()
         | access_paths(operation, parameter),
         "components": {"schemas": SCHEMAS | BOARD_SCHEMAS | search_schemas() | ACCESS_SCHEMAS},
@@ -369,62 +369,6 @@ def _record_paths() -> dict[str, Any]:
                 {"application/json": named("DeadLetter"), "application/octet-stream": BINARY},
                 ("404",),
             )
-        },
-    }
-
-
-def _search_paths() -> dict[str, Any]:
-    """Explore."""
-    questions = {
-        "": ("A page of records, newest first; `cursor` asks for the next, of the same moment", "PageAsked", "Page"),
-        "/histogram": ("Records over time, also by the values of a field", "HistogramAsked", "Histogram"),
-        "/fields": ("The fields that records have, in how many of them", "FieldsAsked", "FoundFields"),
-        "/values": ("The most frequent values of a field", "ValuesAsked", "FoundValues"),
-        "/context": ("The records before and after one, in its shard", "ContextAsked", "Context"),
-        "/compare": (
-            "The fields whose values differ most between a selection and the rest",
-            "CompareAsked",
-            "Compared",
-        ),
-    }
-    paths: dict[str, Any] = {}
-    for path, (summary, asked, answer) in questions.items():
-        asked_for = operation(
-            summary,
-            answer=as_json(named(answer)),
-            errors=("404", "408", "413", "500"),
-            body=body_of(named(asked), required=path in ("/values", "/context", "/compare")),
-        )
-        paths[f"/v1/search{path}"] = {"post": asked_for}
-    paths["/v1/search/export"] = {
-        "post": operation(
-            "All records found, as they come; the header `Tailrace-Records` says how many, or `unknown`",
-            answer={"text/csv": TEXT, "application/x-ndjson": TEXT, "application/vnd.apache.parquet": BINARY},
-            errors=("408", "413", "500"),
-            body=body_of(named("ExportAsked"), required=False),
-        )
-    }
-    return paths | _saved_paths()
-
-
-def _saved_paths() -> dict[str, Any]:
-    name = parameter(
-        "name", "path", "letters, digits, _ and -", {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"}
-    )
-    saved = as_json(named("SavedSearch"))
-    return {
-        "/v1/searches": {
-            "get": operation(
-                "Saved searches, and files in their folder that are none",
-                answer=as_json(record(searches=listed(named("SavedSearch")), problems=listed({"type": "object"}))),
-            )
-        },
-        "/v1/searches/{name}": {
-            "get": operation("One of them", [name], saved, ("404",)),
-            "put": operation(
-                "Save a search", [name], saved, ("413",), body=body_of(named("SavedSearchAsked"), required=True)
-            ),
-            "delete": operation("Remove one", [name], as_json(record(name=TEXT, removed=TRUTH)), ("404",)),
         },
     }
 
