@@ -48,7 +48,10 @@ def take(browser: Any, node: RunningNode, name: str, out: Path) -> None:
     for width, height in WIDTHS.items():
         for theme in ("light", "dark"):
             context = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme=theme, timezone_id="UTC", reduced_motion="reduce"
+                viewport={"width": width, "height": height},
+                color_scheme=theme,
+                timezone_id="UTC",
+                reduced_motion="reduce",
             )
             page = context.new_page()
             page.goto(f"http://127.0.0.1:{node.port}{PAGES[name]}")
@@ -62,7 +65,11 @@ def main() -> None:
     found = next((path for each in CHROMIUM_NAMES if (path := shutil.which(each))), None)
     if found is None:
         raise SystemExit("no Chromium on this machine: apt-get install chromium")
-    with tempfile.TemporaryDirectory() as folder, RunningNode(Path(folder) / "data") as node, sync_playwright() as playwright:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RunningNode(Path(folder) / "data") as node,
+        sync_playwright() as playwright,
+    ):
         timeline = Path(folder) / "day.toml"
         timeline.write_text(TIMELINE)
         tailrace("produce", "--to", f"http://127.0.0.1:{node.port}", *HISTORY, str(timeline))
