@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import sync_playwright
+from scenario_pictures import CHROMIUM_NAMES, tailrace
 
 from tailrace.testing.node import RunningNode
-from scenario_pictures import CHROMIUM_NAMES, tailrace
 
 HISTORY = ("--since", "30m", "--speed", "61x", "--rate", "2000", "--scenario")
 SETTLED_MS = 8_000
