@@ -10,6 +10,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from tailrace.batch.base import WritableLake
 from tailrace.batch.compaction import CompactionPolicy, arrival_span_us, compact
@@ -79,9 +80,12 @@ class Housekeeping:
         for shard in shards:
             through = min(covered.get(shard.id, 0), marks.get(shard.index, LetterMark()).epoch)
             share = sizes[shard.id] * most // total if most and total > most else None
-            dropped = self.stream.trim(shard.id, through, before_us, share) if through else 0
-            if dropped:
-                LOG.info("%s lets %d files go; epochs up to %d are in the lake", shard.id, dropped, through)
+            _attempt(partial(self._trim_shard, shard.id, through, before_us, share))
+
+    def _trim_shard(self, shard_id: str, through: int, before_us: int, bytes_max: int | None) -> None:
+        dropped = self.stream.trim(shard_id, through, before_us, bytes_max) if through else 0
+        if dropped:
+            LOG.info("%s lets %d files go; epochs up to %d are in the lake", shard_id, dropped, through)
 
     def _retain_lake(self, covered: Mapping[str, int]) -> None:
         before_us = self._before_us(self.retention.lake_age_s)

@@ -178,8 +178,11 @@ def _select(run: Run, stamps: Sequence[ProducerStamp], path: Callable[[], str]) 
 
 
 def check_dedupe(run: Run, path: Callable[[], str]) -> None:
-    """Raises Corrupt unless SQLite finds the table in order: a look-up that misses a damaged row would store its post again."""
-    found = run("PRAGMA quick_check(dedupe)", ())
+    """Raises Corrupt unless SQLite finds the table in order: a look-up that misses a damaged row would store its post again.
+
+    The quick check is not enough: it does not look at the order of the rows, by which they are found.
+    """
+    found = run("PRAGMA integrity_check(dedupe)", ())
     if found != [("ok",)]:
         raise Corrupt(path(), f"what is remembered of posts is damaged: {found[0][0] if found else 'nothing is found'}")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tailrace.errors import Corrupt
 from tailrace.runtime.connections import Connections
-from tailrace.runtime.storage_errors import translate
+from tailrace.runtime.storage_errors import translate, translated
 from tailrace.stream.backends.embedded.rows import About, FileState, select_about, select_epochs, select_state
 from tailrace.stream.backends.embedded.schema import connect_reader
 from tailrace.stream.base import EpochSeal
@@ -144,7 +144,9 @@ class ShardFile:
             with self._connection() as connection:
                 return connection.execute(query, values).fetchall()
         except FileNotFoundError:
-            with closing(_open(remembered_path(self.path))) as connection:
+            left = remembered_path(self.path)
+            connection = _open(left)
+            with translated(left), closing(connection):
                 return connection.execute(query, values).fetchall()
 
     def release(self) -> None:

@@ -68,8 +68,9 @@ class ShardFiles:
                 closed.state()
             state = files[-1].state()
             check_mark(mark, (state.next_offset, state.open_epoch), files[-1].path)
-            self._files = tuple(files)
+            # After the files: a file is remembered before it goes. And told before them, so that whoever asks for both finds it.
             self._remembered = self._list_remembered()
+            self._files = tuple(files)
             # A change within one tick of the file system's clock does not show. Only a trim by another process can be
             # missed that way, until the folder changes again: a turn shows in the newest file's state.
             self._seen_mtime_ns = mtime_ns
@@ -88,7 +89,9 @@ class ShardFiles:
         found = []
         for path in paths:
             with suppress(FileNotFoundError):  # another process may have removed it just now
-                found.append(known.get(path) or ShardFile(path, self.shard_id))
+                file = known.get(path) or ShardFile(path, self.shard_id)
+                file.state()  # closed, so that it keeps no connection
+                found.append(file)
         return tuple(found)
 
     def remembered(self) -> tuple[ShardFile, ...]:

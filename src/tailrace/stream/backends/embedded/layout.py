@@ -9,6 +9,8 @@ import json
 import os
 import re
 import shutil
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tailrace.model.shard import Shard, even_shards
 from tailrace.runtime.clock import Clock
 from tailrace.runtime.files import make_folder, sync_folder, write_atomic
 from tailrace.runtime.mark import read_mark
+from tailrace.stream.backends.embedded.dedupe import check_dedupe
 from tailrace.stream.backends.embedded.file import ShardFile, remembered_path
 from tailrace.stream.backends.embedded.layout_file import LOCK_FILE, SHARDS_FILE, Layout
 from tailrace.stream.backends.embedded.locks import exclusive
@@ -160,13 +163,23 @@ def fields_json(fields: Fields) -> str:
 def remember_generation(file: ShardFile) -> None:
     """Make the file of what deduplication remembers of a closed one, if it remembers anything. Returns once it is on disk.
 
-    The caller holds the lock of the shard.
+    The caller holds the lock of the shard. Raises Corrupt if what is remembered is damaged: a copy would look sound.
     """
+    check_dedupe(file.select, file.path.__str__)
     path = remembered_path(file.path)
     temporary = path.with_name(f".{path.name}.tmp")
     _remove(temporary)
-    connection = create_tables(temporary)
     try:
+        if _copy_stamps(file, temporary):
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+    finally:
+        _remove(temporary)
+
+
+def _copy_stamps(file: ShardFile, path: Path) -> int:
+    """Make the file `path` as `file` is, with its stamps and without its lines. Returns how many stamps there are."""
+    with closing(create_tables(path)) as connection:
         connection.execute("ATTACH ? AS source", (str(file.path),))
         connection.execute("BEGIN")
         connection.execute("INSERT INTO dedupe SELECT * FROM source.dedupe")
@@ -174,16 +187,12 @@ def remember_generation(file: ShardFile) -> None:
         row = about_row(file.about, SCHEMA_VERSION, file.shard_id)
         connection.execute("INSERT INTO about VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         connection.execute("INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
-        update_state(connection, file.state())
+        # The tables are of the newest version, also where those of `file` are older.
+        update_state(connection, replace(file.state(), summed=True, hashed=True))
         connection.execute("COMMIT")
         connection.execute("DETACH source")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    finally:
-        connection.close()
-    if rows:
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    _remove(temporary)
+    return int(rows)
 
 
 def _remove(path: Path) -> None:

@@ -22,6 +22,7 @@ def drop_files(
     """
     since_us = open_file.remembers_since_us()
     with exclusive(open_file.lock_path):
+        forgotten = _forget(files, since_us)  # first, as it makes room for what the rest writes
         kept = files.all()
         size = sum(file.size_bytes() for file in kept)
         dropped = 0
@@ -39,9 +40,6 @@ def drop_files(
                 remember_generation(file)
             file.path.unlink()
             dropped += 1
-        forgotten = [file for file in files.remembered() if file.state().closed_at_us < since_us]
-        for file in forgotten:
-            file.path.unlink()
         if dropped or forgotten:
             _remove_orphans(files.folder)
             sync_folder(files.folder)
@@ -49,9 +47,21 @@ def drop_files(
         return dropped
 
 
+def _forget(files: ShardFiles, since_us: int) -> int:
+    """Let go what is remembered of files that were closed before. Returns how many there were."""
+    due = [file for file in files.remembered() if file.state().closed_at_us < since_us]
+    for file in due:
+        file.path.unlink()
+    if due:
+        _remove_orphans(files.folder)
+    return len(due)
+
+
 def _remove_orphans(folder: Path) -> None:
-    """Remove the WALs whose file is gone, also those of a run that died half-way."""
+    """Remove the WALs whose file is gone, and what a run that died half-way was about to remember."""
     for pattern in ("*.db-wal", "*.db-shm"):
         for path in folder.glob(pattern):
             if not path.with_name(path.name[:-4]).exists():
                 path.unlink(missing_ok=True)
+    for path in folder.glob(".*.stamps.db.tmp*"):
+        path.unlink(missing_ok=True)

@@ -134,12 +134,21 @@ class OpenFile:
         while missing:
             newest = max(missing, key=lambda part: part.shard_id)
             count = missing.pop(newest)
-            closed = (*newest._files.remembered(), *newest._files.closed())
+            closed = newest._closed()
             recent = len(closed) - count
             found += [f for i, f in enumerate(closed) if i >= recent or f.state().closed_at_us >= since_us]
             for parent in newest._parents:
                 missing[parent] = max(missing.get(parent, 0), count - len(closed))
         return tuple(found)
+
+    def _closed(self) -> list[ShardFile]:
+        """Closed files of the shard, ascending; in place of one that was let go, what is left of it.
+
+        Those that stand are asked for first: one that another process lets go meanwhile is in both, never in neither.
+        """
+        standing = {file.about.generation: file for file in self._files.closed()}
+        left = {file.about.generation: file for file in self._files.remembered()}
+        return [file for _, file in sorted((left | standing).items())]
 
     @property
     def ended(self) -> bool:
