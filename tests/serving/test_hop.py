@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -55,10 +56,21 @@ some_records = st.lists(
     start=st.none() | st.integers(-10, 30),
     end=st.none() | st.integers(-10, 30),
     top=st.sampled_from([None, ("n", 2)]),
+    by=st.sampled_from([None, (), ("endpoint",), ("status",)]),
 )
 @example(
-    records=[Record(at_us=i * TEN_US) for i in range(9)], over=8, step=1, limit=3, start=0, end=2, top=None
+    records=[Record(at_us=i * TEN_US) for i in range(9)], over=8, step=1, limit=3, start=0, end=2, top=None, by=None
 )  # steps after the last window asked for have rows enough for the limit
+@example(
+    records=[Record(at_us=i * TEN_US, endpoint=f"/{k}") for i in range(9) for k in range(3)],
+    over=1,
+    step=1,
+    limit=3,
+    start=None,
+    end=None,
+    top=None,
+    by=(),
+)  # keys that are merged are no rows
 def test_a_limit_keeps_the_first_rows(
     engine: Engine,
     merger: Merger,
@@ -69,12 +81,20 @@ def test_a_limit_keeps_the_first_rows(
     start: int | None,
     end: int | None,
     top: tuple[str, int] | None,
+    by: tuple[str, ...] | None,
 ) -> None:
     states = engine.partial(VIEW, records)
     from_us, to_us = (None if at is None else at * TEN_US for at in (start, end))
-    asked = {"step_us": step * TEN_US, "over_us": over * step * TEN_US, "from_us": from_us, "to_us": to_us, "top": top}
-    whole = merger.finalize(VIEW, [], states, ViewQuery(**asked))  # type: ignore[arg-type]
-    first = merger.finalize(VIEW, [], states, ViewQuery(**asked, limit=limit))  # type: ignore[arg-type]
+    asked = ViewQuery(
+        step_us=step * TEN_US,
+        over_us=over * step * TEN_US,
+        from_us=from_us,
+        to_us=to_us,
+        top=None if by == () else top,
+        by=by,
+    )
+    whole = merger.finalize(VIEW, [], states, asked)
+    first = merger.finalize(VIEW, [], states, replace(asked, limit=limit))
     assert not whole.truncated
     assert first.table.equals(whole.table.slice(0, limit))
     assert first.truncated == (whole.table.num_rows > limit)

@@ -147,7 +147,7 @@ class Merger:
         hop = _hop(view, query)
         if hop is None:
             return query
-        found = connection.execute(extent_statement(view, names["scalars"], hop, query.where)).fetchall()
+        found = connection.execute(extent_statement(view, names["scalars"], hop, query.where, query.by)).fetchall()
         if query.top is None:
             # A window has at least the keys of its first step; so these alone are rows enough.
             rows = accumulate(n for _, n, _ in found)
@@ -159,7 +159,7 @@ class Merger:
         _check_size(_windows(found, hop, query), HOPS_MAX, "hopping windows")
         starts = (found[-1][0] - found[0][0]) // hop.step_us + hop.count if found else 0
         for table in names.keys() - {"scalars"}:
-            statement = rows_statement(view, table, names[table], hop, query.where)
+            statement = rows_statement(view, table, names[table], hop, query.where, query.by)
             rows_read, of_keys, of_all = connection.execute(statement).fetchall()[0]
             if query.top is not None and query.top_key is None:
                 of_keys = min(of_keys, of_all * (query.top[1] + 1))

@@ -106,25 +106,29 @@ def coarser(view: CompiledView, by: Sequence[str] | None) -> CompiledView:
     return replace(view, keys=keys, outputs=outputs)
 
 
-def extent_statement(view: CompiledView, scalars: str, hop: Hop, where: str | None = None) -> str:
+def extent_statement(
+    view: CompiledView, scalars: str, hop: Hop, where: str | None = None, by: Sequence[str] | None = None
+) -> str:
     """SELECT of w, n, keys: each step that has states, how many keys it has, and how many keys there are in all. Ordered by w.
 
-    It costs little beside hopping windows, and says how many there will be.
+    Keys count as an answer with this `by` has them. It costs little beside hopping windows, and says how many there will be.
     """
     condition = _condition(view, where, hop.data_from, hop.data_to)
     step = window_us_sql(f"r.{WINDOW_COLUMN}", hop.step_us)
-    keys = ", ".join(f"r.{quoted(k.name)}" for k in view.keys)
+    keys = ", ".join(f"r.{quoted(k.name)}" for k in coarser(view, by).keys)
     found = f"SELECT DISTINCT {step} AS w, {f'hash({keys})' if keys else '0'} AS h FROM {scalars} AS r{condition}"
     of_all = "(SELECT count(DISTINCT h) FROM found)"
     return f"WITH found AS MATERIALIZED ({found})\nSELECT w, count(*) AS n, {of_all} AS keys FROM found GROUP BY w ORDER BY w"
 
 
-def rows_statement(view: CompiledView, table: str, relation: str, hop: Hop, where: str | None = None) -> str:
+def rows_statement(
+    view: CompiledView, table: str, relation: str, hop: Hop, where: str | None = None, by: Sequence[str] | None = None
+) -> str:
     """SELECT of how many rows of `table` (bins or registers) the windows are made of, how many differ but for their time, and how many
     differ but for time and keys. The last two within some per cent.
     """
     own = [f"r.{column}" for column in (_BINS if table == "bins" else _REGISTERS)[:2]]
-    keys = [f"r.{quoted(k.name)}" for k in view.keys]
+    keys = [f"r.{quoted(k.name)}" for k in coarser(view, by).keys]
     apart = [f"approx_count_distinct(hash({', '.join(columns)}))" for columns in ([*keys, *own], own)]
     condition = _condition(view, where, hop.data_from, hop.data_to)
     return f"SELECT count(*), {', '.join(apart)} FROM {relation} AS r{condition}"
