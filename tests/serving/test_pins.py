@@ -26,6 +26,8 @@ def test_relative_times_become_absolute_and_everything_else_text() -> None:
         "total": "false",
         "columns": "a,b",
     }
+    assert absolute({"keys": ["a", "b"]}, NOW_US) == {"keys": "a,b"}
+    assert absolute({"keys": []}, NOW_US) == {"keys": ""}
     assert absolute({"from": "2026-09-21T13:13:20+02:00"}, NOW_US) == {"from": "2026-09-21T11:13:20Z"}
     assert json.loads(absolute({"at": {"shard": None}}, NOW_US)["at"]) == {"shard": None}
 

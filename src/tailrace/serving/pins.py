@@ -65,7 +65,7 @@ def _text(name: str, value: Any) -> str:
             return "true" if value else "false"
         case str() | int():
             return str(value)
-        case list() if name == "columns" and all(isinstance(each, str) for each in value):
+        case list() if name in ("columns", "keys") and all(isinstance(each, str) for each in value):
             return ",".join(value)
         case dict() if name == "at":
             return msgspec.json.encode(value).decode()
