@@ -1,4 +1,4 @@
-"""Take the pictures of docs/pages.md: each page of the dashboard, light and dark, 1440 and 390 px wide, with half an hour of traffic behind it.
+"""Take the pictures of docs/pages.md: each page, light and dark, 1440 and 390 px wide, with half an hour of traffic behind it.
 
 python tools/page_pictures.py docs/images [NAME...]
 
