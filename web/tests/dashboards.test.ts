@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { autoStep, rowsOf, seriesOf } from "../src/dashboards/answer.ts";
+import { autoStep, hasNumbers, rowsOf, seriesOf } from "../src/dashboards/answer.ts";
 import { mapName } from "../src/dashboards/countries.ts";
 import { drillParams, ruleFor, searchFor } from "../src/dashboards/drill.ts";
 import { parseField } from "../src/dashboards/expression.ts";
 import { levelOf } from "../src/dashboards/levels.ts";
 import { duplicate, newPanel, overlaps, type PanelModel, uidFrom } from "../src/dashboards/model.ts";
-import { formatOf } from "../src/dashboards/units.ts";
+import { axisFormat, formatOf } from "../src/dashboards/units.ts";
 import { unwrapped } from "../src/dashboards/worldShapes.ts";
 import { chosenFrom, conjuncts, filledCondition, filledSql } from "../src/dashboards/variables.ts";
 
@@ -134,4 +134,15 @@ test("a ring that crosses the date line goes on instead of back", () => {
   assert.deepEqual(flat.type === "Polygon" && flat.coordinates[0]?.map(([x]) => x), [170, 179, 181, 190, 170]);
   const plain = { type: "Polygon" as const, coordinates: [[[-10, 0], [10, 0], [10, 10], [-10, 0]]] };
   assert.deepEqual(unwrapped(plain), plain);
+});
+
+test("events without the number that a panel asks for are told from no events", () => {
+  const answer = { columns: ["endpoint", "requests", "response_ms_avg"], rows: [["/a", 3, null], ["/b", 1, null]], others: 0 };
+  assert.equal(hasNumbers(answer, [parseField("response_ms_avg")]), false);
+  assert.equal(hasNumbers(answer, [parseField("response_ms_avg"), parseField("requests")]), true);
+  assert.equal(hasNumbers({ ...answer, rows: [] }, [parseField("requests")]), false);
+});
+
+test("ticks of milliseconds are never thousands of thousandths", () => {
+  assert.deepEqual([0, 0.5, 250, 1000, 2500, 20_000].map(axisFormat("ms")), ["0 ms", "0.5 ms", "250 ms", "1,000 ms", "2,500 ms", "20 s"]);
 });

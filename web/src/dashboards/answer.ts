@@ -90,6 +90,11 @@ export function rowsOf(answer: Answer, fields: readonly Field[], keys: readonly 
   return rows.sort((a, b) => Number(a.isRest) - Number(b.isRest));
 }
 
+/** Whether any row gives a number for any of the fields: events there may be, of which none has what is asked for. */
+export function hasNumbers(answer: Answer, fields: readonly Field[]): boolean {
+  return answer.rows.some((row) => fields.some((field) => field.value((column) => numberOf(row[answer.columns.indexOf(column)])) !== null));
+}
+
 export function textOf(cell: Cell | undefined): string | null {
   return cell === null || cell === undefined ? null : String(cell);
 }

@@ -49,7 +49,7 @@ function fewDigits(value: number): string {
 
 /** For the ticks of an axis: short. */
 export function axisFormat(unit: string): (value: number) => string {
-  if (unit === "ms") return (value) => (Math.abs(value) >= 10_000 ? `${compact(value / 1000)} s` : `${compact(value)} ms`);
+  if (unit === "ms") return (value) => (Math.abs(value) >= 10_000 ? `${compact(value / 1000)} s` : Math.abs(value) >= 1000 ? milliseconds(value) : `${compact(value)} ms`);
   if (unit === "percent") return (value) => `${compact(value)} %`;
   if (unit === "share") return (value) => `${compact(value * 100)} %`;
   if (unit === "per_second") return (value) => `${compact(value)}/s`;
