@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
+from tailrace.access.store import AccessStore
 from tailrace.config.settings import StreamSettings
 from tailrace.model.fields import DEFAULT_FIELDS
 from tailrace.runtime.clock import SystemClock
@@ -32,8 +33,9 @@ def post_all(ingest: Ingest, numbers: Sequence[int]) -> dict[int, Answer]:
 
 
 def fresh(tmp_path: Path) -> Path:
-    """A data folder whose stream has been made, and its first events."""
+    """A data folder whose stream has been made, and its first events; and, as the supervisor makes it, the file of users and keys."""
     data = tmp_path / "data"
+    AccessStore(data / "access.db").make()
     with traced_ingest(data, tmp_path / "made"):
         pass
     return data

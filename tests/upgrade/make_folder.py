@@ -43,7 +43,8 @@ def main(arguments: list[str]) -> int:
         folder = Path(scratch)
         source = subprocess.run(["git", "archive", commit, "src"], cwd=ROOT, capture_output=True, check=True).stdout
         with tarfile.open(fileobj=io.BytesIO(source)) as archive:
-            archive.extractall(folder, filter="data")
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)  # not before Python 3.11.4
+            archive.extractall(folder)
         (folder / "tailrace.toml").write_text(SETTINGS)
         node = RunningNode(folder / "data", config=folder / "tailrace.toml", env={"PYTHONPATH": str(folder / "src")})
         with node:

@@ -29,7 +29,8 @@ KEPT = SETTINGS + "[retention]\nstream_age_s = 0\ndead_letters_age_s = 0\nlake_a
 def unpacked(name: str, folder: Path) -> dict[str, Any]:
     """The data folder at `folder`; returns what the earlier version answered."""
     with tarfile.open(FOLDERS / f"{name}.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # not before Python 3.11.4
+        archive.extractall(folder)
     told: dict[str, Any] = json.loads((folder / "answers.json").read_text())
     (folder / "answers.json").unlink()
     (folder.parent / "tailrace.toml").write_text(KEPT)

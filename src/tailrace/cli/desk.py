@@ -6,14 +6,14 @@ import getpass
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tailrace.access.manage import Manager
-from tailrace.access.store import AccessStore
-from tailrace.config.load import load_settings
-from tailrace.config.settings import Settings
+if TYPE_CHECKING:
+    from tailrace.access.manage import Manager
+    from tailrace.config.settings import Settings
+
 from tailrace.errors import Invalid
 from tailrace.runtime.clock import SystemClock
 
@@ -36,6 +36,10 @@ PasswordFromInput = Annotated[
 
 def open_desk(config: Path | None, data: Path | None) -> tuple[Settings, Manager]:
     """The settings, and what changes the folder's users and keys on behalf of whoever runs the command."""
+    from tailrace.access.manage import Manager
+    from tailrace.access.store import AccessStore
+    from tailrace.config.load import load_settings
+
     settings = load_settings(config, data_dir=data)
     return settings, Manager(AccessStore(settings.access_path), SystemClock(), f"command:{_login_name()}")
 
