@@ -9,7 +9,7 @@ from typing import Any
 
 from tailrace import __version__
 from tailrace.dashboard.openapi_access import ACCESS_SCHEMAS, access_paths
-from tailrace.dashboard.openapi_alerts import alert_operations
+from tailrace.dashboard.openapi_alerts import alert_paths
 from tailrace.dashboard.openapi_boards import BOARD_SCHEMAS, board_paths
 from tailrace.dashboard.openapi_parts import BINARY, EVERYWHERE, SAID, as_json, body_of, operation, parameter, whole
 from tailrace.dashboard.openapi_schemas import COUNT, SCHEMAS, TEXT, TRUTH, Schema, listed, named, record
@@ -49,11 +49,11 @@ def document() -> dict[str, Any]:
         | _pin_paths()
         | board_paths()
         | _shard_paths()
-        | _alert_paths()
+        | alert_paths()
         | _record_paths()
         | search_paths()
         | _node_paths()
-        | access_paths(operation, parameter),
+        | access_paths(),
         "components": {"schemas": SCHEMAS | BOARD_SCHEMAS | search_schemas() | ACCESS_SCHEMAS},
     }
 
@@ -246,24 +246,6 @@ def _pin_paths() -> dict[str, Any]:
                 "Let go of a pin and its result", [pin], as_json(record(id=TEXT, removed=TRUTH)), ("404",)
             ),
         },
-    }
-
-
-def _alert_paths() -> dict[str, Any]:
-    """Rules, their alerts, silences, channels."""
-    return {
-        path: {
-            method: operation(
-                told.summary,
-                [parameter(*each) for each in told.parameters],
-                as_json(told.answer),
-                told.errors,
-                told.status,
-                None if told.body is None else body_of(told.body, required=True),
-            )
-            for method, told in methods.items()
-        }
-        for path, methods in alert_operations().items()
     }
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from tailrace.access.passwords import PASSWORD_CHARS_MIN
+from tailrace.dashboard.openapi_parts import as_json, body_of, operation, parameter
 from tailrace.dashboard.openapi_schemas import COUNT, INSTANT, TEXT, TRUTH, Schema, listed, maybe, named, record
 
 _SCOPE: Schema = {
@@ -83,20 +83,17 @@ ACCESS_SCHEMAS: dict[str, Schema] = {
     | _CLOSED,
 }
 
-Operation = Callable[..., dict[str, Any]]
 
-
-def access_paths(operation: Operation, parameter: Operation) -> dict[str, Any]:
-    """`operation`, `parameter`: as the rest of the document makes them."""
+def access_paths() -> dict[str, Any]:
     user, key = parameter("name", "path", "of the user"), parameter("id", "path", "of the key, as listed")
     session = parameter("id", "path", "of the session, as listed")
     limit = parameter("limit", "query", "entries at most", {"type": "integer", "minimum": 1, "maximum": 10_000})
-    return _login_paths(operation) | {
+    return _login_paths() | {
         "/v1/users": {
-            "get": operation("List the users", answer=_json(record(users=listed(named("User"))))),
+            "get": operation("List the users", answer=as_json(record(users=listed(named("User"))))),
             "post": operation(
                 "Make a user; without a password one is made, and shown this once",
-                answer=_json(named("NewUser")),
+                answer=as_json(named("NewUser")),
                 errors=("409", "413", "429"),
                 status="201",
                 body=_body("UserAsked"),
@@ -106,22 +103,22 @@ def access_paths(operation: Operation, parameter: Operation) -> dict[str, Any]:
             "patch": operation(
                 "Give a user new scopes, or a new password, which ends the user's sessions",
                 [user],
-                _json(named("NewUser")),
+                as_json(named("NewUser")),
                 ("404", "409", "413", "429"),
                 body=_body("UserChange"),
             ),
             "delete": operation(
                 "Remove a user and end the sessions; the last one who may administer the node stays",
                 [user],
-                _json(record(name=TEXT, removed=TRUTH)),
+                as_json(record(name=TEXT, removed=TRUTH)),
                 ("404", "409"),
             ),
         },
         "/v1/keys": {
-            "get": operation("List the keys, newest first", answer=_json(record(keys=listed(named("Key"))))),
+            "get": operation("List the keys, newest first", answer=as_json(record(keys=listed(named("Key"))))),
             "post": operation(
                 "Make a key; its secret is shown this once",
-                answer=_json(named("NewKey")),
+                answer=as_json(named("NewKey")),
                 errors=("409", "413"),
                 status="201",
                 body=_body("KeyAsked"),
@@ -131,44 +128,46 @@ def access_paths(operation: Operation, parameter: Operation) -> dict[str, Any]:
             "delete": operation(
                 "Revoke a key: within a second nothing takes it any more",
                 [key],
-                _json(record(id=TEXT, revoked=TRUTH)),
+                as_json(record(id=TEXT, revoked=TRUTH)),
                 ("404", "409"),
             )
         },
         "/v1/sessions": {
             "get": operation(
-                "List the sessions, last used first", answer=_json(record(sessions=listed(named("OpenSession"))))
+                "List the sessions, last used first", answer=as_json(record(sessions=listed(named("OpenSession"))))
             )
         },
         "/v1/sessions/{id}": {
-            "delete": operation("End a session", [session], _json(record(id=TEXT, ended=TRUTH)), ("404",))
+            "delete": operation("End a session", [session], as_json(record(id=TEXT, ended=TRUTH)), ("404",))
         },
         "/v1/audit": {
-            "get": operation("Who did what, newest first", [limit], _json(record(entries=listed(named("AuditEntry")))))
+            "get": operation(
+                "Who did what, newest first", [limit], as_json(record(entries=listed(named("AuditEntry"))))
+            )
         },
     }
 
 
-def _login_paths(operation: Operation) -> dict[str, Any]:
+def _login_paths() -> dict[str, Any]:
     return {
         "/v1/login": {
             "post": operation(
                 "Log in: answers with a cookie for browsers; the id of a key and its secret do too",
-                answer=_json(named("Session")),
+                answer=as_json(named("Session")),
                 errors=("409", "413", "429"),
                 body=_body("Credentials"),
             )
         },
-        "/v1/logout": {"post": operation("End the session of the cookie", answer=_json(record(ended=TRUTH)))},
+        "/v1/logout": {"post": operation("End the session of the cookie", answer=as_json(record(ended=TRUTH)))},
         "/v1/session": {
             "get": operation(
-                "Who asks, with which scopes, and whether this node wants a log-in", answer=_json(named("Session"))
+                "Who asks, with which scopes, and whether this node wants a log-in", answer=as_json(named("Session"))
             )
         },
         "/v1/password": {
             "post": operation(
                 "Change the password of the user who asks; it ends his other sessions",
-                answer=_json(record(name=TEXT, sessions_ended=COUNT)),
+                answer=as_json(record(name=TEXT, sessions_ended=COUNT)),
                 errors=("404", "413", "429"),
                 body=_body("NewPassword"),
             )
@@ -176,9 +175,5 @@ def _login_paths(operation: Operation) -> dict[str, Any]:
     }
 
 
-def _json(schema: Schema) -> dict[str, Schema]:
-    return {"application/json": schema}
-
-
 def _body(name: str) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": named(name)}}}
+    return body_of(named(name), required=True)

@@ -1,10 +1,10 @@
-"""Alerts in the OpenAPI document."""
+"""The part of the OpenAPI document about alerts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from tailrace.dashboard.openapi_parts import as_json, body_of, operation, parameter
 from tailrace.dashboard.openapi_schemas import COUNT, INSTANT, NUMBER, TEXT, TRUTH, Schema, listed, maybe, record
 
 _TEXTS: Schema = {"type": "object", "additionalProperties": TEXT}
@@ -117,83 +117,89 @@ _PREVIEW_ASKED: Schema = {
     "additionalProperties": False,
     "properties": {"name": TEXT, "rule": maybe(_RULE_GIVEN), "from": maybe(TEXT), "to": maybe(TEXT)},
 }
-_NAME = ("name", "path", "name of the rule")
+_NAME = parameter("name", "path", "name of the rule")
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """An operation, as `openapi._operation` takes it. `parameters`: name, place, text, schema."""
-
-    summary: str
-    answer: Schema
-    parameters: tuple[tuple[Any, ...], ...] = ()
-    errors: tuple[str, ...] = ()
-    status: str = "200"
-    body: Schema | None = None
-
-
-def alert_operations() -> dict[str, dict[str, Told]]:
+def alert_paths() -> dict[str, Any]:
+    """Rules, their alerts, silences, channels."""
     limit = {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 200}
+    asked_for_history = [
+        parameter("from", "query", "ISO 8601, now or now-1h"),
+        parameter("to", "query", "the same"),
+        parameter("rule", "query", "only of this rule"),
+        parameter("limit", "query", "changes at most", limit),
+    ]
+    windows = listed(record(name=TEXT, matchers=listed(TEXT), active=TRUTH))
+    removed = record(name=TEXT, removed=TRUTH)
     return {
-        "/v1/alerts": {"get": Told("Alerts that are not ok, what is wrong with rules, and the channels", _ALERTS)},
-        "/v1/alerts/rules": {"get": Told("List the rules, shipped ones too", record(rules=listed(_RULE)))},
+        "/v1/alerts": {
+            "get": operation(
+                "Alerts that are not ok, what is wrong with rules, and the channels", answer=as_json(_ALERTS)
+            )
+        },
+        "/v1/alerts/rules": {
+            "get": operation("List the rules, shipped ones too", answer=as_json(record(rules=listed(_RULE))))
+        },
         "/v1/alerts/rules/{name}": {
-            "get": Told("One rule", _RULE, (_NAME,), ("404",)),
-            "put": Told(
-                "Write a rule; it is judged within a second", _RULE, (_NAME,), ("404", "409", "413"), body=_RULE_GIVEN
+            "get": operation("One rule", [_NAME], as_json(_RULE), ("404",)),
+            "put": operation(
+                "Write a rule; it is judged within a second",
+                [_NAME],
+                as_json(_RULE),
+                ("404", "409", "413"),
+                body=body_of(_RULE_GIVEN, required=True),
             ),
-            "delete": Told("Delete a rule's file", record(name=TEXT, removed=TRUTH), (_NAME,), ("404", "409")),
+            "delete": operation("Delete a rule's file", [_NAME], as_json(removed), ("404", "409")),
         },
         "/v1/alerts/preview": {
-            "post": Told(
+            "post": operation(
                 "What a rule would have done over the past, 7 days by default",
-                _PREVIEW,
+                answer=as_json(_PREVIEW),
                 errors=("404", "408", "413"),
-                body=_PREVIEW_ASKED,
+                body=body_of(_PREVIEW_ASKED, required=True),
             )
         },
         "/v1/alerts/history": {
-            "get": Told(
+            "get": operation(
                 "What changed its status, newest first, and the newest messages",
-                record(history=listed(_CHANGE), deliveries=listed(_DELIVERY)),
-                (
-                    ("from", "query", "ISO 8601, now or now-1h"),
-                    ("to", "query", "the same"),
-                    ("rule", "query", "only of this rule"),
-                    ("limit", "query", "changes at most", limit),
-                ),
+                asked_for_history,
+                as_json(record(history=listed(_CHANGE), deliveries=listed(_DELIVERY))),
             )
         },
         "/v1/alerts/channels/{name}/test": {
-            "post": Told(
+            "post": operation(
                 "Send a test message; answers once it was taken",
-                record(channel=TEXT, sent=TRUTH),
-                (("name", "path", "name of the channel"),),
+                [parameter("name", "path", "name of the channel")],
+                as_json(record(channel=TEXT, sent=TRUTH)),
                 ("404",),
             )
         },
         "/v1/alerts/silences": {
-            "get": Told(
+            "get": operation(
                 "List silences and maintenance windows",
-                record(
-                    silences=listed(_SILENCE),
-                    maintenance=listed(record(name=TEXT, matchers=listed(TEXT), active=TRUTH)),
-                ),
+                answer=as_json(record(silences=listed(_SILENCE), maintenance=windows)),
             ),
-            "post": Told(
-                "Hold back messages for a while", _SILENCE, errors=("409", "413"), status="201", body=_SILENCE_ASKED
+            "post": operation(
+                "Hold back messages for a while",
+                answer=as_json(_SILENCE),
+                errors=("409", "413"),
+                status="201",
+                body=body_of(_SILENCE_ASKED, required=True),
             ),
         },
         "/v1/alerts/silences/{id}": {
-            "delete": Told(
-                "Let messages through again", record(id=TEXT, removed=TRUTH), (("id", "path", "as listed"),), ("404",)
+            "delete": operation(
+                "Let messages through again",
+                [parameter("id", "path", "as listed")],
+                as_json(record(id=TEXT, removed=TRUTH)),
+                ("404",),
             )
         },
         "/v1/alerts/instances/{fingerprint}/lines": {
-            "get": Told(
+            "get": operation(
                 "The newest records behind an alert, as JSON texts",
-                record(lines=listed(TEXT)),
-                (("fingerprint", "path", "as listed"),),
+                [parameter("fingerprint", "path", "as listed")],
+                as_json(record(lines=listed(TEXT))),
             )
         },
     }
