@@ -211,7 +211,8 @@ def test_what_somebody_else_saved_is_not_written_over(tab: Visit, board: Running
     )
     page.get_by_test_id("board-name").fill("Ours")
     page.get_by_role("button", name="Take theirs").click()
-    page.wait_for_function("document.querySelector('[data-testid=board-name]').value === 'Theirs'")
+    name = page.get_by_test_id("board-name")
+    until(lambda: name.input_value() == "Theirs", name.input_value)
     tab.errors[:] = [error for error in tab.errors if "409" not in error]
 
 

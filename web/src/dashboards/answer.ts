@@ -37,14 +37,15 @@ export function numberOf(cell: Cell | undefined): number | null {
   return Number.isFinite(value) ? value : null;
 }
 
+/** The numbers of a row by the name of their column. */
+export function numbersOf(answer: Pick<Answer, "columns">): (row: readonly Cell[]) => (column: string) => number | null {
+  const at = new Map(answer.columns.map((name, index) => [name, index]));
+  return (row) => (column) => numberOf(row[at.get(column) ?? -1]);
+}
+
 export function keyWords(value: string | null, isRest: boolean, others: number): string {
   if (isRest) return others > 0 ? `${others.toLocaleString("en-GB")} others` : REST;
   return value ?? NO_VALUE;
-}
-
-/** Columns that hold no number of the view: its keys, and the start of the window. */
-export function keyColumns(answer: Answer, keys: readonly string[]): string[] {
-  return answer.columns.filter((name) => name !== TIME_COLUMN && keys.includes(name));
 }
 
 /** A series for each field and value of `by`, largest first by the sum of the field. `keys`: the view's key columns. */
@@ -52,12 +53,14 @@ export function seriesOf(answer: Answer, fields: readonly Field[], by: string | 
   const at = answer.columns.indexOf(TIME_COLUMN);
   const key = by === null ? -1 : answer.columns.indexOf(by);
   if (at < 0) return [];
+  const numbers = numbersOf(answer);
   const found = new Map<string, { name: string; key: string | null; isRest: boolean; field: string; points: Map<number, number | null>; sum: number }>();
   for (const row of answer.rows) {
     const start = parseInstant(row[at] === null || row[at] === undefined ? null : String(row[at]));
     if (start === null) continue;
     const value = key < 0 ? null : textOf(row[key]);
     const isRest = key >= 0 && value === null && answer.others > 0;
+    const read = numbers(row);
     for (const field of fields) {
       const id = JSON.stringify([field.text, value, isRest]);
       let series = found.get(id);
@@ -67,7 +70,7 @@ export function seriesOf(answer: Answer, fields: readonly Field[], by: string | 
         series = { name, key: value, isRest, field: field.name, points: new Map(), sum: 0 };
         found.set(id, series);
       }
-      const number = field.value((column) => numberOf(row[answer.columns.indexOf(column)]));
+      const number = field.value(read);
       const shown = number === null || perSecond === null ? number : number / perSecond(start);
       series.points.set(start, shown);
       series.sum += shown ?? 0;
@@ -79,10 +82,12 @@ export function seriesOf(answer: Answer, fields: readonly Field[], by: string | 
 /** One row a key, in the order of the answer, the rest last. */
 export function rowsOf(answer: Answer, fields: readonly Field[], keys: readonly string[], perSecond: number | null): Row[] {
   const at = keys.map((key) => answer.columns.indexOf(key));
+  const numbersIn = numbersOf(answer);
   const rows = answer.rows.map((row) => {
+    const read = numbersIn(row);
     const values = at.map((column) => textOf(row[column]));
     const numbers = fields.map((field) => {
-      const number = field.value((column) => numberOf(row[answer.columns.indexOf(column)]));
+      const number = field.value(read);
       return number === null || perSecond === null ? number : number / perSecond;
     });
     return { keys: values, isRest: answer.others > 0 && values.every((value) => value === null), values: numbers };

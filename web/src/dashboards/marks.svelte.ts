@@ -1,23 +1,13 @@
 // What happened while the numbers were made: deploys, alerts and whatever else was told to /v1/annotations.
 
 import { getJson } from "../api/http.ts";
+import type { components, paths } from "../api/schema.d.ts";
 import { poll } from "../api/poll.ts";
 import type { Mark } from "../charts/timeChart.ts";
 import { parseInstant } from "../format/time.ts";
 
-interface Change {
-  readonly at: string;
-  readonly rule: string;
-  readonly title: string;
-  readonly key: Readonly<Record<string, string | null>>;
-  readonly to: string;
-}
-
-interface Told {
-  readonly at: string;
-  readonly kind: string;
-  readonly text: string;
-}
+type Annotation = components["schemas"]["Annotation"];
+type Change = paths["/v1/alerts/history"]["get"]["responses"]["200"]["content"]["application/json"]["history"][number];
 
 const EVERY_MS = 15_000;
 
@@ -38,7 +28,7 @@ export class Marks {
           const { from, to } = range();
           const query = { from: new Date(from).toISOString(), ...(to === null ? {} : { to: new Date(to).toISOString() }) };
           try {
-            const told = await getJson<{ annotations: readonly Told[] }>("v1/annotations", query, signal);
+            const told = await getJson<{ annotations: readonly Annotation[] }>("v1/annotations", query, signal);
             const fired = shown.includes("alert") ? await getJson<{ history: readonly Change[] }>("v1/alerts/history", {}, signal) : { history: [] };
             this.list = [...told.annotations.filter(({ kind }) => shown.includes(kind)).flatMap(markOf), ...fired.history.filter(({ to }) => to === "firing").flatMap(markOfAlert)].sort((a, b) => a.at - b.at);
           } catch {
@@ -51,7 +41,7 @@ export class Marks {
   }
 }
 
-function markOf({ at, kind, text }: Told): Mark[] {
+function markOf({ at, kind, text }: Annotation): Mark[] {
   const ms = parseInstant(at);
   return ms === null ? [] : [{ at: ms, kind, text: `${kind}: ${text}` }];
 }

@@ -125,21 +125,18 @@ export class PanelQuery {
     return data.over ?? this.#scope().over;
   }
 
-  get fields(): Field[] {
+  /** Read once a change of the panel; with what is wrong in them, if anything is. */
+  readonly #parsed = $derived.by((): { fields: readonly Field[]; error: ApiError | null } => {
     try {
-      return parseFields(this.#data?.fields ?? []);
-    } catch {
-      return [];
-    }
-  }
-
-  get fieldError(): ApiError | null {
-    try {
-      parseFields(this.#data?.fields ?? []);
-      return null;
+      return { fields: parseFields(this.#data?.fields ?? []), error: null };
     } catch (reason) {
-      return reason instanceof FieldError ? { code: "field", message: reason.message, hint: "for example: error_rate = 100 * server_errors / requests" } : null;
+      if (!(reason instanceof FieldError)) throw reason;
+      return { fields: [], error: { code: "field", message: reason.message, hint: "for example: error_rate = 100 * server_errors / requests" } };
     }
+  });
+
+  get fields(): readonly Field[] {
+    return this.#parsed.fields;
   }
 
   get frame(): Snapshot | null {
@@ -169,7 +166,7 @@ export class PanelQuery {
     if (data !== null && catalog.loaded && this.view === null) {
       return { code: "not_found", message: `there is no view \`${data.view}\``, hint: "edit this panel and choose another, or bring the view's file back" };
     }
-    return this.fieldError ?? this.#live.error;
+    return this.#parsed.error ?? this.#live.error;
   }
 
   #followSql(): (() => void) | undefined {

@@ -1,24 +1,13 @@
 // One dashboard that is open: as it is now, the steps back and forth, and its way to the disk of the node.
 
 import { asApiError, getJson, RequestFailed, sendJson } from "../api/http.ts";
+import type { components } from "../api/schema.d.ts";
 import type { ApiError } from "../live/frames.ts";
 import type { Dashboard, PanelModel } from "./model.ts";
 
-interface Kept {
-  readonly dashboard: Dashboard;
-  readonly revision: string;
-  readonly source: "shipped" | "own";
-  readonly changed_at: string | null;
-}
-
-export interface Version {
-  readonly n: number;
-  readonly revision: string;
-  readonly author: string;
-  readonly auto: boolean;
-  readonly changed_at: string | null;
-  readonly replaced_at: string;
-}
+type Schemas = components["schemas"];
+type Kept = Omit<Schemas["KeptDashboard"], "dashboard"> & { readonly dashboard: Dashboard };
+export type Version = Schemas["DashboardVersion"];
 
 const SAVE_AFTER_MS = 1_500;
 const RETRY_AFTER_MS = 5_000;

@@ -15,8 +15,6 @@ export const UNIT_WORDS: Readonly<Record<string, string>> = {
   bytes: "bytes",
 };
 
-const EXACT: Intl.NumberFormatOptions = {};
-
 export type Format = (value: number | null) => string;
 
 export function formatOf(options: Pick<Options, "unit" | "decimals">): Format {
@@ -26,7 +24,7 @@ export function formatOf(options: Pick<Options, "unit" | "decimals">): Format {
 }
 
 function plainFormat(unit: string, decimals: number | null): (value: number) => string {
-  const digits = decimals === null ? null : new Intl.NumberFormat("en-GB", { ...EXACT, minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const digits = decimals === null ? null : new Intl.NumberFormat("en-GB", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   if (unit === "ms") return (value) => (digits === null || value >= 9_999.5 ? milliseconds(value) : `${digits.format(value)} ms`);
   if (unit === "percent") return (value) => `${digits?.format(value) ?? percentDigits(value)} %`;
   if (unit === "share") return (value) => `${digits?.format(value * 100) ?? percentDigits(value * 100)} %`;
@@ -37,14 +35,18 @@ function plainFormat(unit: string, decimals: number | null): (value: number) => 
   return (value) => `${digits?.format(value) ?? fewDigits(value)}${sign}`;
 }
 
+/** With 0, 1 and 2 decimals at most. */
+const DECIMALS = [0, 1, 2].map((most) => new Intl.NumberFormat("en-GB", { maximumFractionDigits: most }));
+const [FEW, MANY] = [3, 6].map((most) => new Intl.NumberFormat("en-GB", { maximumSignificantDigits: most })) as [Intl.NumberFormat, Intl.NumberFormat];
+
 /** Small but not zero never reads as zero. */
 function percentDigits(value: number): string {
   if (value > 0 && value < 0.01) return "<0.01";
-  return new Intl.NumberFormat("en-GB", { maximumFractionDigits: value < 1 ? 2 : value < 9.95 ? 1 : 0 }).format(value);
+  return (DECIMALS[value < 1 ? 2 : value < 9.95 ? 1 : 0] as Intl.NumberFormat).format(value);
 }
 
 function fewDigits(value: number): string {
-  return new Intl.NumberFormat("en-GB", { maximumSignificantDigits: Math.abs(value) >= 1000 ? 6 : 3 }).format(value);
+  return (Math.abs(value) >= 1000 ? MANY : FEW).format(value);
 }
 
 /** For the ticks of an axis: short. */
